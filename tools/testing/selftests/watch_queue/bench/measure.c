@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/* How the benchmark takes times and what it makes of them. */
+
+#include "bench.h"
+#include <time.h>
+
+#define ROWS_MAX	64
+
+struct row {
+	const char	*name;
+	const char	*unit;
+	double		*values;	/* repeats of them */
+	unsigned int	nr;
+};
+
+unsigned int repeats = 5;
+
+static struct row rows[ROWS_MAX];
+static unsigned int nr_rows;
+
+static double clock_cost;
+static bool counts_instructions;
+
+void die(const char *what, long ret)
+{
+	fflush(stdout);
+	if (ret < 0)
+		fprintf(stderr, "wq_bench: %s: %s\n", what, strerror(-ret));
+	else
+		fprintf(stderr, "wq_bench: %s: unexpected result %ld\n", what, ret);
+	exit(EXIT_FAILURE);
+}
+
+/*
+ * The time stamp counter, where there is one, has no scale that the kernel
+ * adjusts: in a machine that counts instructions it is their number.
+ */
+static inline uint64_t now(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	return __builtin_ia32_rdtsc();
+#else
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+#endif
+}
+
+static int compare(const void *_a, const void *_b)
+{
+	const double a = *(const double *)_a, b = *(const double *)_b;
+
+	return (a > b) - (a < b);
+}
+
+/* Sorts @v; @nr is odd. */
+static double median(double *v, unsigned int nr)
+{
+	qsort(v, nr, sizeof(*v), compare);
+	return v[nr / 2];
+}
+
+static double *alloc_values(size_t nr)
+{
+	double *v = calloc(nr, sizeof(*v));
+
+	if (!v)
+		die("out of memory", -ENOMEM);
+	return v;
+}
+
+double measure(const struct work *work)
+{
+	/* [place][round]; written once now, not for the first time in a round */
+	double *v = alloc_values((size_t)work->places * work->rounds);
+	unsigned int place, round;
+	double sum = 0;
+	uint64_t start;
+
+	for (place = 0; place < work->places * work->rounds; place++)
+		v[place] = -1;
+
+	for (round = 0; round < work->rounds; round++) {
+		if (work->before)
+			work->before(work->arg);
+		for (place = 0; place < work->places; place++) {
+			start = now();
+			work->op(work->arg);
+			v[place * work->rounds + round] = now() - start;
+		}
+		if (work->after)
+			work->after(work->arg);
+	}
+
+	for (place = 0; place < work->places; place++)
+		sum += median(v + place * work->rounds, work->rounds);
+	free(v);
+	return sum / work->places - clock_cost;
+}
+
+static void op_nothing(void *arg)
+{
+}
+
+#define LOOPS	10000
+
+/* 2 * LOOPS instructions and a few to begin and to end with. */
+static void op_loop(void *arg)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	unsigned long n = LOOPS;
+
+	asm volatile("1: dec %0\n\tjnz 1b" : "+r" (n) : : "cc");
+#endif
+}
+
+void clock_init(void)
+{
+	struct work work = { .op = op_nothing, .places = 64, .rounds = 15 };
+	double loop;
+
+	clock_cost = measure(&work);
+
+	work.op = op_loop;
+	loop = measure(&work);
+	counts_instructions = loop >= 2 * LOOPS && loop < 2 * LOOPS + 10;
+
+	printf("# clock: reading it costs %.2f, %d instructions take %.2f\n",
+	       clock_cost, 2 * LOOPS, loop);
+	if (!counts_instructions)
+		printf("# clock: does not count instructions, see -icount of QEMU\n");
+}
+
+const char *clock_unit(void)
+{
+	return counts_instructions ? "insn" : "tick";
+}
+
+void add(const char *name, const char *unit, double value)
+{
+	struct row *row;
+
+	for (row = rows; row < rows + nr_rows; row++)
+		if (!strcmp(row->name, name))
+			break;
+	if (row == rows + nr_rows) {
+		if (nr_rows++ == ROWS_MAX)
+			die("too many rows", -ENOSPC);
+		row->name = strdup(name);
+		row->unit = unit;
+		row->values = alloc_values(repeats);
+		if (!row->name)
+			die("out of memory", -ENOMEM);
+	}
+	if (row->nr == repeats)
+		die("two values for one row", row->nr);
+	row->values[row->nr++] = value;
+}
+
+void print_rows(void)
+{
+	double mid, spread;
+	struct row *row;
+
+	for (row = rows; row < rows + nr_rows; row++) {
+		mid = median(row->values, row->nr);
+		spread = row->values[row->nr - 1] - row->values[0];
+		printf("%s %.2f %s %.2f\n", row->name, mid, row->unit,
+		       mid ? 100 * spread / mid : spread);
+		free(row->values);
+		free((void *)row->name);
+	}
+	memset(rows, 0, sizeof(rows));
+	nr_rows = 0;
+	fflush(stdout);
+}
