@@ -36,8 +36,13 @@ source_files()
 			-name Kbuild -o -name Kconfig -o -name MAINTAINERS -o \
 			-name Makefile -o -name README \) -printf '%P\0')
 	else
-		(cd "$1" && find . \( -type f -o -type l \) -printf '%P\0')
+		all_files "$1"
 	fi
+}
+
+all_files()
+{
+	(cd "$1" && find . -path ./.git -prune -o \( -type f -o -type l \) -printf '%P\0')
 }
 
 # The files under $1 that no .gitignore there hides, NUL-ended.  Patterns given
@@ -58,11 +63,11 @@ count_files()
 		NR % 10000 == 0 { printf "  %s: %d files\n", what, NR >"/dev/stderr" }'
 }
 
-# Puts the files of directory $1 into the index and object store of $GITDIR.  The
-# threshold makes git stream them all into one pack, not a file for each.
-index_source()
+# Puts the files of directory $1 that function $2 names into the index and object
+# store of $GITDIR.  The threshold makes git stream them all into one pack.
+index_files()
 {
-	source_files "$1" | count_files "into git" |
+	"$2" "$1" | count_files "into git" |
 		git --git-dir="$GITDIR" --work-tree="$1" -c core.bigFileThreshold=1 \
 			-c core.compression=1 update-index -z --add --remove --stdin
 }
@@ -157,13 +162,13 @@ first_base()
 	init_repository "$new"
 	GITDIR=$new/.git
 	if [ -d "$KSRC" ]; then
-		index_source "$KSRC"
+		index_files "$KSRC" source_files
 		unhide
 		say "copying the files"
 		git -C "$new" checkout-index -a -q
 		git -C "$new" update-index -q --refresh || :
 	else
-		index_source "$new"
+		index_files "$new" all_files
 		unhide
 		git -C "$new" checkout-index -f -q .gitignore
 		git -C "$new" update-index -q --refresh || :
@@ -188,7 +193,7 @@ further_base()
 	fi
 	version=$(check_version "$dir")
 	export GIT_INDEX_FILE=$TMP/base-index
-	index_source "$dir"
+	index_files "$dir" source_files
 	unhide
 	commit=$(commit_base "$version")
 	unset GIT_INDEX_FILE

@@ -611,7 +611,7 @@ FIXTURE_SETUP(info)
 
 	self->buf_size = 3 * getpagesize();
 	self->buf = malloc(self->buf_size);
-	ASSERT_NE(NULL, self->buf);
+	ASSERT_TRUE(self->buf);
 	memset(self->buf, GUARD, self->buf_size);
 	memcpy(self->buf, &size, sizeof(size));
 }
@@ -689,7 +689,7 @@ TEST(get_info_fault)
 	ASSERT_EQ(0, wq_pipe(fds, 0));
 	map = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, map);
+	ASSERT_TRUE(map != MAP_FAILED);
 	ASSERT_EQ(0, munmap(map + page, page));
 
 	EXPECT_EQ(-EFAULT, wq_ioctl(fds[0], IOC_WATCH_QUEUE_GET_INFO, 0));

@@ -79,10 +79,13 @@ double measure(const struct work *work);
 /* Adds a value to the row called @name. */
 void add(const char *name, const char *unit, double value);
 
-/* Prints the rows that have been added and forgets them. */
+/* Prints the rows that have been added; once in a process. */
 void print_rows(void);
 
 /* ---- The rows ---- */
+
+/* How many key records a queue of BENCH_DEPTH holds before it loses one. */
+unsigned int key_records_held(void);
 
 void bench_keys(void);
 void bench_pipes(void);

@@ -168,10 +168,6 @@ void print_rows(void)
 		spread = row->values[row->nr - 1] - row->values[0];
 		printf("%s %.2f %s %.2f\n", row->name, mid, row->unit,
 		       mid ? 100 * spread / mid : spread);
-		free(row->values);
-		free((void *)row->name);
 	}
-	memset(rows, 0, sizeof(rows));
-	nr_rows = 0;
 	fflush(stdout);
 }

@@ -85,15 +85,16 @@ static void op_create(void *arg)
 	close(fds[1]);
 }
 
-/* What one of several sizes costs, in the row NAME.SIZE. */
-static void by_size(const char *name, void (*op)(void *), struct pipes *p,
-		    const size_t *sizes, unsigned int nr)
+/* One row for each size, called NAME.SIZE. */
+static void by_size(const char *name, void (*op)(void *), struct pipes *p)
 {
+	static const size_t sizes[] = { 16, 256, 4096, PIPE_BYTES };
 	struct work work = { .op = op, .arg = p, .rounds = 15 };
+	unsigned int i;
 	char row[64];
 
-	while (nr--) {
-		p->size = *sizes++;
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		p->size = sizes[i];
 		work.places = p->size > 4096 ? 4 : 16;
 		snprintf(row, sizeof(row), "%s.%zu", name, p->size);
 		add(row, clock_unit(), measure(&work));
@@ -101,7 +102,7 @@ static void by_size(const char *name, void (*op)(void *), struct pipes *p,
 }
 
 /* A child answers each message on one pipe with one on the other. */
-static void bench_wake(struct pipes *p)
+static void pipe_wake(struct pipes *p)
 {
 	struct work work = { .op = op_wake, .arg = p, .places = 64, .rounds = 15 };
 	int status;
@@ -125,8 +126,6 @@ static void bench_wake(struct pipes *p)
 
 void bench_pipes(void)
 {
-	static const size_t sizes[] = { 16, 256, 4096, PIPE_BYTES };
-	const size_t *mapped = sizes + 2;
 	struct work work = { .places = 64, .rounds = 15 };
 	struct pipes p;
 
@@ -135,10 +134,10 @@ void bench_pipes(void)
 	memset(data, 'd', sizeof(data));
 	memset(back, 'b', sizeof(back));
 
-	by_size("pipe.rw", op_rw, &p, sizes, 4);
-	by_size("pipe.vmsplice", op_vmsplice, &p, mapped, 2);
-	by_size("pipe.splice", op_splice, &p, sizes, 4);
-	by_size("pipe.tee", op_tee, &p, sizes, 4);
+	by_size("pipe.rw", op_rw, &p);
+	by_size("pipe.vmsplice", op_vmsplice, &p);
+	by_size("pipe.splice", op_splice, &p);
+	by_size("pipe.tee", op_tee, &p);
 	if (memcmp(data, back, sizeof(data)))
 		die("what was read is not what was written", 0);
 
@@ -155,5 +154,5 @@ void bench_pipes(void)
 	work.op = op_create;
 	add("pipe.create", clock_unit(), measure(&work));
 
-	bench_wake(&p);
+	pipe_wake(&p);
 }

@@ -51,6 +51,7 @@
 
 #include "bench.h"
 #include <sys/utsname.h>
+#include <sys/wait.h>
 
 static const struct {
 	const char	*name;
@@ -90,12 +91,35 @@ static const char *missing(void)
 	return NULL;
 }
 
+/*
+ * All repeats of one part, in a process of its own that leaves no files and no
+ * keyrings to the next.
+ */
+static void run_part(void (*run)(void))
+{
+	unsigned int n;
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = no_error("fork", wq_errno(fork()));
+	if (!pid) {
+		for (n = 0; n < repeats; n++)
+			run();
+		print_rows();
+		exit(EXIT_SUCCESS);
+	}
+	no_error("waitpid", wq_errno(waitpid(pid, &status, 0)));
+	if (status)
+		exit(EXIT_FAILURE);
+}
+
 int main(int argc, char **argv)
 {
 	bool wanted[NR_PARTS] = { 0 };
 	const char *lacks;
 	struct utsname u;
-	unsigned int i, n;
+	unsigned int i;
 	int opt;
 
 	while ((opt = getopt(argc, argv, "r:")) != -1) {
@@ -128,13 +152,9 @@ int main(int argc, char **argv)
 	printf("# kernel: %s %s %s\n", u.release, u.version, u.machine);
 	clock_init();
 
-	for (i = 0; i < NR_PARTS; i++) {
-		if (!wanted[i])
-			continue;
-		for (n = 0; n < repeats; n++)
-			parts[i].run();
-		print_rows();
-	}
+	for (i = 0; i < NR_PARTS; i++)
+		if (wanted[i])
+			run_part(parts[i].run);
 	printf("# complete\n");
 	return 0;
 }

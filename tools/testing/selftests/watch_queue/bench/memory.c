@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What memory a queue takes.
+ *
+ * Nothing in the kernel says it, and not all of it is charged to anybody on
+ * every kernel.  So make many and see what is free before and after: pages,
+ * slabs, inodes, files and all.  Nothing is closed before the end of the
+ * program, for what was freed would come in handy for the next ones.
+ */
+
+#include "bench.h"
+#include <sys/resource.h>
+
+/* Enough of each that a few half-used slabs do not matter. */
+#define SIZED_QUEUES	128
+#define QUEUES		512
+#define PIPES		1024
+
+/*
+ * The pages that nobody has: those that are free in the zones, and those that
+ * the processors keep at hand.
+ */
+static long free_pages(void)
+{
+	static char text[65536];
+	long val, pages = 0;
+	char *line, *save;
+	ssize_t len;
+	int fd;
+
+	/* Makes the counters add up. */
+	fd = no_error("/proc/sys/vm/stat_refresh",
+		      wq_errno(open("/proc/sys/vm/stat_refresh", O_WRONLY)));
+	no_error("/proc/sys/vm/stat_refresh", wq_errno(write(fd, "1", 1)));
+	close(fd);
+
+	fd = no_error("/proc/zoneinfo",
+		      wq_errno(open("/proc/zoneinfo", O_RDONLY)));
+	len = 0;
+	do {
+		val = no_error("/proc/zoneinfo",
+			       wq_read(fd, text + len, sizeof(text) - 1 - len));
+		len += val;
+	} while (val);
+	close(fd);
+	if (len == sizeof(text) - 1)
+		die("/proc/zoneinfo", -EFBIG);
+	text[len] = 0;
+
+	for (line = strtok_r(text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save))
+		if (sscanf(line, " pages free %ld", &val) == 1 ||
+		    sscanf(line, " count: %ld", &val) == 1)
+			pages += val;
+	if (!pages)
+		die("/proc/zoneinfo: no free pages", 0);
+	return pages;
+}
+
+/* Something may still be on its way to being freed: wait until nothing moves. */
+static long settled_free_pages(void)
+{
+	long pages, last = -1;
+	int same = 0;
+
+	while (same < 10) {
+		pages = free_pages();
+		same = pages == last ? same + 1 : 0;
+		last = pages;
+		usleep(2000);
+	}
+	return pages;
+}
+
+static void make_pipe(void)
+{
+	int fds[2];
+
+	no_error("pipe2", wq_errno(pipe2(fds, 0)));
+}
+
+static void make_queue(void)
+{
+	int fds[2];
+
+	no_error("pipe2(O_NOTIFICATION_PIPE)", wq_pipe(fds, 0));
+}
+
+static void make_sized_queue(void)
+{
+	int fds[2];
+
+	no_error("pipe2(O_NOTIFICATION_PIPE)", wq_pipe(fds, 0));
+	no_error("IOC_WATCH_QUEUE_SET_SIZE", wq_set_size(fds[0], BENCH_DEPTH));
+}
+
+static void memory_of(const char *name, void (*make)(void), unsigned int many)
+{
+	unsigned int i;
+	long before;
+
+	/* So that each cache that is needed is there. */
+	for (i = 0; i < many / 8; i++)
+		make();
+	before = settled_free_pages();
+	for (i = 0; i < many; i++)
+		make();
+	add(name, "bytes", (double)(before - settled_free_pages()) *
+	    sysconf(_SC_PAGESIZE) / many);
+}
+
+/* Room for all that is made here, the table of files itself included. */
+static void many_files(void)
+{
+	const unsigned int pipes = SIZED_QUEUES + QUEUES + PIPES;
+	rlim_t max = repeats * 2 * (pipes + pipes / 8) + 64;
+	struct rlimit lim = { max, max };
+	int fd;
+
+	no_error("RLIMIT_NOFILE", wq_errno(setrlimit(RLIMIT_NOFILE, &lim)));
+	fd = no_error("fcntl", wq_errno(fcntl(0, F_DUPFD, max - 1)));
+	close(fd);
+}
+
+void bench_memory(void)
+{
+	many_files();
+	add("mem.queue.512.records", "records", key_records_held());
+	memory_of("mem.queue.512", make_sized_queue, SIZED_QUEUES);
+	memory_of("mem.queue.default", make_queue, QUEUES);
+	memory_of("mem.pipe", make_pipe, PIPES);
+}

@@ -1,0 +1,31 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Keys change; the sample and the distribution's keyctl say what they hear.
+
+do_it()
+{
+	echo "> keyctl $*"
+	keyctl "$@" > /tmp/out 2>&1 || cat /tmp/out
+	sleep 1
+}
+
+echo "The session keyring is $(keyctl id @s)."
+watch_test | sed 's/^/    watch_test:   /' &
+keyctl watch @s | sed 's/^/    keyctl watch: /' &
+sleep 1
+
+do_it add user demo secret @s
+key=$(cat /tmp/out)
+watch_test "$key" | sed 's/^/    watch_test:   /' &
+sleep 1
+do_it update "$key" better-secret
+do_it setperm "$key" 0x3f3f0000
+do_it timeout "$key" 1000
+do_it newring ring @s
+ring=$(cat /tmp/out)
+do_it link "$key" "$ring"
+do_it unlink "$ring" @s
+do_it revoke "$key"
+do_it clear @s
+echo "That was the demonstration; make shell is for your own hands."
