@@ -81,7 +81,8 @@ list_program()
 	local lib
 
 	echo "file /bin/$(basename "$1") $1 755 0 0"
-	ldd "$1" 2>/dev/null | grep -o '/[^ ]*' | while read -r lib; do
+	# A static program has none, which is fine.
+	for lib in $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*' || :); do
 		echo "file $lib $(readlink -f "$lib") 755 0 0"
 	done
 }
