@@ -151,8 +151,9 @@ TEST_F(create, flags_are_those_of_a_pipe)
 	const int mask = O_ACCMODE | O_NONBLOCK | O_DIRECT | O_EXCL;
 	int i;
 
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 2; i++) {
 		EXPECT_EQ(cloexec, fcntl(self->fds[i], F_GETFD));
+	}
 	EXPECT_EQ(O_RDONLY | nonblock, fcntl(self->fds[0], F_GETFL) & mask);
 	EXPECT_EQ(O_WRONLY | nonblock | direct,
 		  fcntl(self->fds[1], F_GETFL) & mask);
@@ -462,9 +463,10 @@ TEST_F(end, unassigned_ioctls)
 	char arg[sizeof(struct watch_queue_info)] = {};
 	size_t i;
 
-	for (i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++)
+	for (i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++) {
 		EXPECT_EQ(-ENOTTY, wq_ioctl(self->fd, cmds[i], (unsigned long)arg))
 			TH_LOG("command %#lx", cmds[i]);
+	}
 }
 
 /* Either end names the queue to KEYCTL_WATCH_KEY; it is the same queue. */
@@ -611,7 +613,7 @@ FIXTURE_SETUP(info)
 
 	self->buf_size = 3 * getpagesize();
 	self->buf = malloc(self->buf_size);
-	ASSERT_TRUE(self->buf);
+	ASSERT_TRUE(self->buf != NULL);
 	memset(self->buf, GUARD, self->buf_size);
 	memcpy(self->buf, &size, sizeof(size));
 }
@@ -909,9 +911,10 @@ TEST_F(keys, tag_out_of_range)
 	struct wq_fdinfo info;
 	size_t i;
 
-	for (i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
+	for (i = 0; i < sizeof(tags) / sizeof(tags[0]); i++) {
 		EXPECT_EQ(-EINVAL, wq_watch_key(self->key, self->fds[0], tags[i]))
 			TH_LOG("tag %d", tags[i]);
+	}
 
 	/* None of them has set a watch. */
 	EXPECT_EQ(-EBADSLT, wq_watch_key(self->key, self->fds[0], -1));
@@ -1145,8 +1148,9 @@ TEST_F(end, fdinfo_lists_watches)
 	}
 
 	for (i = 0; i < 40; i++)
-		if (i != 13)
+		if (i != 13) {
 			ASSERT_EQ(0, wq_watch_key(keys[i], self->fds[0], -1));
+		}
 	ASSERT_EQ(0, wq_fdinfo(0, self->fd, &info));
 	ASSERT_EQ(1, info.nr_watches);
 	EXPECT_EQ(255 - 13, info.watches[0].tag);

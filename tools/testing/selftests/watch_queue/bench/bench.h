@@ -8,8 +8,8 @@
 #define _GNU_SOURCE
 #endif
 
-#include <stddef.h>
-#include <stdint.h>
+#include <stdlib.h>
+#include "../../kselftest.h"
 #include "watch_queue_util.h"
 
 /* How many key records are queued where it matters how many. */
@@ -45,7 +45,7 @@ extern unsigned int repeats;
  * Says what is wrong, with the error that a negative @ret is, and ends the
  * program: what could not be done was not measured either.
  */
-void __attribute__((noreturn)) die(const char *what, long ret);
+void __noreturn die(const char *what, long ret);
 
 /* Insists on @ret being @want; cheap enough to be inside of what is timed. */
 static inline void expect(const char *what, long ret, long want)

@@ -4,6 +4,10 @@
 #include "bench.h"
 #include <time.h>
 
+#if defined(__x86_64__) || defined(__i386__)
+#define HAVE_TSC
+#endif
+
 #define ROWS_MAX	64
 
 struct row {
@@ -35,9 +39,9 @@ void die(const char *what, long ret)
  * The time stamp counter, where there is one, has no scale that the kernel
  * adjusts: in a machine that counts instructions it is their number.
  */
-static inline uint64_t now(void)
+static inline unsigned long long now(void)
 {
-#if defined(__x86_64__) || defined(__i386__)
+#ifdef HAVE_TSC
 	return __builtin_ia32_rdtsc();
 #else
 	struct timespec ts;
@@ -76,7 +80,7 @@ double measure(const struct work *work)
 	double *v = alloc_values((size_t)work->places * work->rounds);
 	unsigned int place, round;
 	double sum = 0;
-	uint64_t start;
+	unsigned long long start;
 
 	for (place = 0; place < work->places * work->rounds; place++)
 		v[place] = -1;
@@ -108,7 +112,7 @@ static void op_nothing(void *arg)
 /* 2 * LOOPS instructions and a few to begin and to end with. */
 static void op_loop(void *arg)
 {
-#if defined(__x86_64__) || defined(__i386__)
+#ifdef HAVE_TSC
 	unsigned long n = LOOPS;
 
 	asm volatile("1: dec %0\n\tjnz 1b" : "+r" (n) : : "cc");

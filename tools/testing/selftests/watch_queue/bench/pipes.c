@@ -7,9 +7,7 @@
 
 #define PIPE_BYTES	65536
 
-/* Page-aligned, for vmsplice(). */
-static char data[PIPE_BYTES] __attribute__((aligned(65536)));
-static char back[PIPE_BYTES] __attribute__((aligned(65536)));
+static char *data, *back;
 
 struct pipes {
 	int	a[2];
@@ -93,7 +91,7 @@ static void by_size(const char *name, void (*op)(void *), struct pipes *p)
 	unsigned int i;
 	char row[64];
 
-	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		p->size = sizes[i];
 		work.places = p->size > 4096 ? 4 : 16;
 		snprintf(row, sizeof(row), "%s.%zu", name, p->size);
@@ -124,6 +122,16 @@ static void pipe_wake(struct pipes *p)
 	expect("waitpid", wq_errno(waitpid(pid, &status, 0)), pid);
 }
 
+/* Aligned to pages of whatever size, for vmsplice(). */
+static char *alloc_buffer(int fill)
+{
+	void *p = aligned_alloc(PIPE_BYTES, PIPE_BYTES);
+
+	if (!p)
+		die("out of memory", -ENOMEM);
+	return memset(p, fill, PIPE_BYTES);
+}
+
 void bench_pipes(void)
 {
 	struct work work = { .places = 64, .rounds = 15 };
@@ -131,14 +139,14 @@ void bench_pipes(void)
 
 	no_error("pipe2", wq_errno(pipe2(p.a, 0)));
 	no_error("pipe2", wq_errno(pipe2(p.b, 0)));
-	memset(data, 'd', sizeof(data));
-	memset(back, 'b', sizeof(back));
+	data = alloc_buffer('d');
+	back = alloc_buffer('b');
 
 	by_size("pipe.rw", op_rw, &p);
 	by_size("pipe.vmsplice", op_vmsplice, &p);
 	by_size("pipe.splice", op_splice, &p);
 	by_size("pipe.tee", op_tee, &p);
-	if (memcmp(data, back, sizeof(data)))
+	if (memcmp(data, back, PIPE_BYTES))
 		die("what was read is not what was written", 0);
 
 	work.arg = &p.a[0];
@@ -155,4 +163,6 @@ void bench_pipes(void)
 	add("pipe.create", clock_unit(), measure(&work));
 
 	pipe_wake(&p);
+	free(data);
+	free(back);
 }

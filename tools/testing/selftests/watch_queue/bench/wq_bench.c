@@ -63,9 +63,9 @@ static const struct {
 	{ "pipes", bench_pipes },
 };
 
-#define NR_PARTS	(sizeof(parts) / sizeof(parts[0]))
+#define NR_PARTS	ARRAY_SIZE(parts)
 
-static void __attribute__((noreturn)) usage(void)
+static void __noreturn die_usage(void)
 {
 	fprintf(stderr, "usage: wq_bench [-r REPEATS] [keys] [pipes] [memory]\n");
 	exit(EXIT_FAILURE);
@@ -124,7 +124,7 @@ int main(int argc, char **argv)
 
 	while ((opt = getopt(argc, argv, "r:")) != -1) {
 		if (opt != 'r')
-			usage();
+			die_usage();
 		repeats = atoi(optarg);
 		if (repeats < 1 || repeats % 2 == 0) {
 			fprintf(stderr, "wq_bench: REPEATS has to be odd\n");
@@ -138,14 +138,14 @@ int main(int argc, char **argv)
 			if (!strcmp(argv[optind], parts[i].name))
 				break;
 		if (i == NR_PARTS)
-			usage();
+			die_usage();
 		wanted[i] = true;
 	}
 
 	lacks = missing();
 	if (lacks) {
 		printf("# skipped: %s is not set\n", lacks);
-		return 4; /* as kselftest has it */
+		return KSFT_SKIP;
 	}
 
 	uname(&u);

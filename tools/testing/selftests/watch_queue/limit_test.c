@@ -1,0 +1,852 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a user may have: the largest depth and the pages of all pipes, which are
+ * bounded like those of ordinary pipes; the number of watches; and what it is
+ * charged to and given back.
+ *
+ * Needs root, to change the limits and to become somebody else.
+ */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "../kselftest_harness.h"
+#include "watch_queue_util.h"
+
+#define SYSCTL_MAX	"fs/pipe-max-size"
+#define SYSCTL_SOFT	"fs/pipe-user-pages-soft"
+#define SYSCTL_HARD	"fs/pipe-user-pages-hard"
+
+/* What an ordinary new pipe is charged, and one of a user above the soft limit. */
+#define PIPE_PAGES	16
+#define PIPE_PAGES_SOFT	2
+
+/*
+ * Somebody without capabilities and without pipes, who can become root again.
+ * The pipe's user is the one by the real user ID.
+ */
+static int become(uid_t uid)
+{
+	if (uid)
+		return wq_errno(setresuid(uid, uid, 0));
+	return wq_errno(setresuid(0, 0, 0));
+}
+
+/* The largest depth that @pages are enough for. */
+static unsigned long depth_of_pages(unsigned long pages)
+{
+	unsigned long low = 0, high = WQ_MAX_DEPTH;
+
+	while (low < high) {
+		unsigned long mid = (low + high + 1) / 2;
+
+		if (wq_pages(mid) <= pages)
+			low = mid;
+		else
+			high = mid - 1;
+	}
+	return low;
+}
+
+static unsigned long min_of(unsigned long a, unsigned long b)
+{
+	return a < b ? a : b;
+}
+
+/* What the limits were. */
+struct limits {
+	__u64 max, soft, hard;
+	bool changed;
+};
+
+static int limits_set(__u64 max_pages, __u64 soft, __u64 hard)
+{
+	int ret;
+
+	ret = wq_sysctl_write(SYSCTL_MAX, max_pages * getpagesize());
+	if (!ret)
+		ret = wq_sysctl_write(SYSCTL_SOFT, soft);
+	if (!ret)
+		ret = wq_sysctl_write(SYSCTL_HARD, hard);
+	return ret;
+}
+
+static int limits_change(struct limits *old, __u64 max_pages, __u64 soft,
+			 __u64 hard)
+{
+	int ret;
+
+	ret = wq_sysctl_read(SYSCTL_MAX, &old->max);
+	if (!ret)
+		ret = wq_sysctl_read(SYSCTL_SOFT, &old->soft);
+	if (!ret)
+		ret = wq_sysctl_read(SYSCTL_HARD, &old->hard);
+	if (ret)
+		return ret;
+	old->changed = true;
+	return limits_set(max_pages, soft, hard);
+}
+
+static int limits_restore(struct limits *old)
+{
+	int ret;
+
+	if (!old->changed)
+		return 0;
+	/* A test that failed may be somebody else still. */
+	ret = become(0);
+	if (ret)
+		return ret;
+	return limits_set(old->max / getpagesize(), old->soft, old->hard);
+}
+
+/* The limits as a variant wants them; they are put back by the parent process. */
+FIXTURE(limits)
+{
+	struct limits old;
+	int fds[2];
+};
+
+FIXTURE_VARIANT(limits)
+{
+	unsigned int max_pages;		/* fs.pipe-max-size */
+	unsigned int soft;		/* 0 is none */
+	unsigned int hard;		/* 0 is none */
+};
+
+/* The kernel's defaults. */
+FIXTURE_VARIANT_ADD(limits, defaults) {
+	.max_pages = 256, .soft = 1024, .hard = 0,
+};
+
+/* Only the size of one pipe is bounded. */
+FIXTURE_VARIANT_ADD(limits, max_size_only) {
+	.max_pages = 256, .soft = 0, .hard = 0,
+};
+
+FIXTURE_VARIANT_ADD(limits, small_max_size) {
+	.max_pages = 16, .soft = 0, .hard = 0,
+};
+
+/* The default depth of 32 is 4096 bytes. */
+FIXTURE_VARIANT_ADD(limits, least_max_size) {
+	.max_pages = 1, .soft = 0, .hard = 0,
+};
+
+/* The pages are what counts. */
+FIXTURE_VARIANT_ADD(limits, soft) {
+	.max_pages = 256, .soft = 100, .hard = 0,
+};
+
+FIXTURE_VARIANT_ADD(limits, hard) {
+	.max_pages = 256, .soft = 0, .hard = 100,
+};
+
+FIXTURE_VARIANT_ADD(limits, soft_below_hard) {
+	.max_pages = 256, .soft = 50, .hard = 100,
+};
+
+FIXTURE_VARIANT_ADD(limits, hard_below_soft) {
+	.max_pages = 256, .soft = 100, .hard = 50,
+};
+
+FIXTURE_VARIANT_ADD(limits, just_a_pipe) {
+	.max_pages = 256, .soft = PIPE_PAGES, .hard = 0,
+};
+
+/* Over the soft limit from the start. */
+FIXTURE_VARIANT_ADD(limits, soft_used_up) {
+	.max_pages = 256, .soft = 1, .hard = 0,
+};
+
+FIXTURE_VARIANT_ADD(limits, soft_used_up_by_one) {
+	.max_pages = 256, .soft = PIPE_PAGES - 1, .hard = 0,
+};
+
+FIXTURE_VARIANT_ADD(limits, soft_used_up_hard_not) {
+	.max_pages = 256, .soft = 1, .hard = 200,
+};
+
+FIXTURE_SETUP(limits)
+{
+	int ret;
+
+	self->fds[0] = -EBADF;
+	self->fds[1] = -EBADF;
+
+	WQ_REQUIRE_PIPE();
+	WQ_REQUIRE_ROOT();
+	ret = limits_change(&self->old, variant->max_pages, variant->soft,
+			    variant->hard);
+	if (ret == -ENOENT)
+		SKIP(return, "CONFIG_PROC_SYSCTL is not set");
+	ASSERT_EQ(0, ret);
+
+	ASSERT_EQ(0, become(WQ_NOBODY));
+	ASSERT_EQ(0, wq_pipe(self->fds, 0));
+}
+
+FIXTURE_TEARDOWN_PARENT(limits)
+{
+	EXPECT_EQ(0, limits_restore(&self->old));
+}
+
+/* The soft limit is already passed by a new ordinary pipe. */
+static bool over_soft(const FIXTURE_VARIANT(limits) * const variant)
+{
+	return variant->soft && variant->soft < PIPE_PAGES;
+}
+
+static unsigned int default_depth(const FIXTURE_VARIANT(limits) * const variant)
+{
+	return over_soft(variant) ? 1 : WQ_DEFAULT_DEPTH;
+}
+
+/* What the only pipe of an unprivileged user may have at most. */
+static unsigned long largest_depth(const FIXTURE_VARIANT(limits) * const variant)
+{
+	unsigned long depth, pages = wq_pages(WQ_MAX_DEPTH);
+
+	depth = (unsigned long)variant->max_pages * getpagesize() /
+		WQ_BYTES_PER_RECORD;
+	if (variant->soft)
+		pages = min_of(pages, variant->soft);
+	if (variant->hard)
+		pages = min_of(pages, variant->hard);
+	/* The pages that it has need no leave. */
+	if (pages < wq_pages(default_depth(variant)))
+		pages = wq_pages(default_depth(variant));
+	return min_of(depth, depth_of_pages(pages));
+}
+
+/* A new pipe has depth 32, or 1 where its user is over the soft limit. */
+TEST_F(limits, default_depth)
+{
+	struct watch_queue_info info;
+
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
+	EXPECT_EQ(default_depth(variant), info.depth);
+	EXPECT_EQ(default_depth(variant) * WQ_BYTES_PER_RECORD, info.capacity);
+	EXPECT_EQ(wq_pages(default_depth(variant)) * getpagesize(),
+		  fcntl(self->fds[0], F_GETPIPE_SZ));
+}
+
+/* GET_INFO tells the largest depth: it can be set, and one more is EPERM. */
+TEST_F(limits, max_depth_is_true)
+{
+	struct watch_queue_info info;
+
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
+	EXPECT_EQ(largest_depth(variant), info.max_depth);
+
+	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], info.max_depth + 1));
+	EXPECT_EQ(0, wq_set_size(self->fds[0], info.max_depth));
+	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], info.max_depth + 1));
+	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], WQ_MAX_DEPTH));
+
+	/* It is the same seen from there, and from below. */
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
+	EXPECT_EQ(largest_depth(variant), info.max_depth);
+	EXPECT_EQ(largest_depth(variant), info.depth);
+}
+
+/* A depth that is refused changes nothing. */
+TEST_F(limits, refused_changes_nothing)
+{
+	struct watch_queue_info before, after;
+	int i;
+
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &before));
+	for (i = 0; i < 1000; i++) {
+		ASSERT_EQ(-EPERM, wq_set_size(self->fds[0],
+					      before.max_depth + 1 + i));
+	}
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &after));
+	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
+}
+
+/* Shrinking is always allowed, also for who is over a limit by now. */
+TEST_F(limits, shrinking_is_always_allowed)
+{
+	const unsigned long largest = largest_depth(variant);
+	struct watch_queue_info info;
+	unsigned long depth;
+
+	ASSERT_EQ(0, wq_set_size(self->fds[0], largest));
+
+	ASSERT_EQ(0, become(0));
+	ASSERT_EQ(0, limits_set(1, 1, 1));
+	ASSERT_EQ(0, become(WQ_NOBODY));
+
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
+	EXPECT_EQ(largest, info.max_depth);
+	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], largest + 1));
+	/* To leave it as it is, is no growth. */
+	EXPECT_EQ(0, wq_set_size(self->fds[0], largest));
+	for (depth = largest; depth > 1; depth -= depth / 2) {
+		EXPECT_EQ(0, wq_set_size(self->fds[0], depth - 1))
+			TH_LOG("depth %lu", depth - 1);
+		ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
+		EXPECT_EQ(depth - 1, info.depth);
+		EXPECT_LE(depth - 1, info.max_depth);
+	}
+	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], largest + 1));
+}
+
+/* Closing gives everything back: it can be had as often as one likes. */
+TEST_F_TIMEOUT(limits, closing_gives_back, 120)
+{
+	const unsigned long largest = largest_depth(variant);
+	struct watch_queue_info info;
+	int i;
+
+	wq_close(self->fds);
+	for (i = 0; i < 300; i++) {
+		ASSERT_EQ(0, wq_pipe(self->fds, 0));
+		ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
+		ASSERT_EQ(default_depth(variant), info.depth);
+		ASSERT_EQ(largest, info.max_depth);
+		ASSERT_EQ(0, wq_set_size(self->fds[i & 1], largest));
+		wq_close(self->fds);
+	}
+}
+
+/* Making and closing 10000 pipes leaves nothing behind. */
+TEST_F_TIMEOUT(limits, ten_thousand_pipes, 300)
+{
+	struct watch_queue_info info;
+	int i;
+
+	wq_close(self->fds);
+	for (i = 0; i < 10000; i++) {
+		ASSERT_EQ(0, wq_pipe(self->fds, 0));
+		wq_close(self->fds);
+	}
+	ASSERT_EQ(0, wq_pipe(self->fds, 0));
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
+	EXPECT_EQ(default_depth(variant), info.depth);
+	EXPECT_EQ(largest_depth(variant), info.max_depth);
+}
+
+/* Neither do sizes set again and again, those that fail included. */
+TEST_F_TIMEOUT(limits, sizes_leave_nothing_behind, 120)
+{
+	const unsigned long largest = largest_depth(variant);
+	struct watch_queue_info info;
+	int i;
+
+	for (i = 0; i < 300; i++) {
+		ASSERT_EQ(0, wq_set_size(self->fds[0], 1 + i % largest));
+		ASSERT_EQ(-EPERM, wq_set_size(self->fds[0], largest + 1 + i));
+		ASSERT_EQ(0, wq_set_size(self->fds[0], largest));
+	}
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
+	EXPECT_EQ(largest, info.max_depth);
+}
+
+/* A size that fails with EBUSY does not keep what it was charged for. */
+TEST_F(limits, busy_leaves_nothing_behind)
+{
+	struct watch_queue_info info;
+	int key, i;
+
+	WQ_REQUIRE_KEYS();
+	ASSERT_LE(0, wq_join_session());
+	key = wq_add_user_key("wq", KEY_SPEC_SESSION_KEYRING);
+	ASSERT_LT(0, key);
+	ASSERT_EQ(0, wq_set_size(self->fds[0], 3));
+	ASSERT_EQ(0, wq_watch_key(key, self->fds[0], 1));
+	ASSERT_EQ(0, wq_touch_n(key, wq_key_records(2) + 1));
+	for (i = 0; i < 1000; i++) {
+		ASSERT_EQ(-EBUSY, wq_set_size(self->fds[0], 1 + i % 2))
+			TH_LOG("attempt %d", i);
+	}
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
+	EXPECT_EQ(3, info.depth);
+	EXPECT_EQ(largest_depth(variant), info.max_depth);
+}
+
+/* The limits are not for who has CAP_SYS_RESOURCE. */
+TEST_F(limits, root_is_not_limited)
+{
+	const unsigned long largest = largest_depth(variant);
+	const unsigned long more = depth_of_pages(wq_pages(largest + 1));
+	struct watch_queue_info info;
+	int fds[2];
+
+	ASSERT_EQ(0, become(0));
+	ASSERT_EQ(0, wq_pipe(fds, 0));
+	ASSERT_EQ(0, wq_get_info(fds[0], &info));
+	EXPECT_EQ(WQ_DEFAULT_DEPTH, info.depth);
+	EXPECT_EQ(WQ_MAX_DEPTH, info.max_depth);
+	EXPECT_EQ(0, wq_set_size(fds[0], 20000));
+	EXPECT_EQ(-EINVAL, wq_set_size(fds[0], WQ_MAX_DEPTH + 1));
+	wq_close(fds);
+
+	/* Whose pipe it is does not matter, but who asks. */
+	EXPECT_EQ(0, wq_set_size(self->fds[0], more));
+	ASSERT_EQ(0, become(WQ_NOBODY));
+	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], more + 1));
+	EXPECT_EQ(0, wq_set_size(self->fds[0], largest));
+	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], more));
+}
+
+/* Being root in a user namespace of one's own does not help. */
+TEST_F(limits, namespace_root_is_limited)
+{
+	const unsigned long largest = largest_depth(variant);
+	struct watch_queue_info info;
+
+	ASSERT_EQ(0, become(0));
+	ASSERT_EQ(0, wq_drop_privileges());
+	if (unshare(CLONE_NEWUSER))
+		SKIP(return, "CONFIG_USER_NS is not set");
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
+	EXPECT_EQ(largest, info.max_depth);
+	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], largest + 1));
+	EXPECT_EQ(0, wq_set_size(self->fds[0], largest));
+}
+
+/* ---- What pipes share ---- */
+
+FIXTURE(sharing)
+{
+	struct limits old;
+	int fds[2];
+};
+
+FIXTURE_VARIANT(sharing)
+{
+	unsigned int soft;
+	unsigned int hard;
+};
+
+FIXTURE_VARIANT_ADD(sharing, soft) { .soft = 100, .hard = 0 };
+FIXTURE_VARIANT_ADD(sharing, hard) { .soft = 0, .hard = 100 };
+FIXTURE_VARIANT_ADD(sharing, soft_below_hard) { .soft = 50, .hard = 100 };
+FIXTURE_VARIANT_ADD(sharing, hard_below_soft) { .soft = 100, .hard = 50 };
+
+FIXTURE_SETUP(sharing)
+{
+	int ret;
+
+	WQ_REQUIRE_PIPE();
+	WQ_REQUIRE_ROOT();
+	ret = limits_change(&self->old, 256, variant->soft, variant->hard);
+	if (ret == -ENOENT)
+		SKIP(return, "CONFIG_PROC_SYSCTL is not set");
+	ASSERT_EQ(0, ret);
+
+	ASSERT_EQ(0, become(WQ_NOBODY));
+	ASSERT_EQ(0, wq_pipe(self->fds, 0));
+	ASSERT_EQ(0, wq_set_size(self->fds[0], 200));
+}
+
+FIXTURE_TEARDOWN_PARENT(sharing)
+{
+	EXPECT_EQ(0, limits_restore(&self->old));
+}
+
+static unsigned long shared_pages(const FIXTURE_VARIANT(sharing) * const variant)
+{
+	if (!variant->soft)
+		return variant->hard;
+	if (!variant->hard)
+		return variant->soft;
+	return min_of(variant->soft, variant->hard);
+}
+
+/* A queue may have the pages that the user's others leave. */
+TEST_F(sharing, queues)
+{
+	unsigned long depth = depth_of_pages(shared_pages(variant) -
+					     wq_pages(200));
+	struct watch_queue_info info;
+	int fds[2];
+
+	ASSERT_EQ(0, wq_pipe(fds, 0));
+	ASSERT_EQ(0, wq_get_info(fds[0], &info));
+	EXPECT_EQ(depth, info.max_depth);
+	EXPECT_EQ(-EPERM, wq_set_size(fds[0], depth + 1));
+	EXPECT_EQ(0, wq_set_size(fds[0], depth));
+	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0],
+				      depth_of_pages(wq_pages(200)) + 1));
+
+	/* What one gives back, the other may have. */
+	ASSERT_EQ(0, wq_set_size(self->fds[0], 1));
+	depth = depth_of_pages(shared_pages(variant) - wq_pages(1));
+	ASSERT_EQ(0, wq_get_info(fds[0], &info));
+	EXPECT_EQ(depth, info.max_depth);
+	EXPECT_EQ(0, wq_set_size(fds[0], depth));
+
+	wq_close(self->fds);
+	depth = depth_of_pages(shared_pages(variant));
+	ASSERT_EQ(0, wq_get_info(fds[0], &info));
+	EXPECT_EQ(depth, info.max_depth);
+	EXPECT_EQ(0, wq_set_size(fds[0], depth));
+}
+
+/* Ordinary pipes count as well, and are refused or cut in their turn. */
+TEST_F(sharing, ordinary_pipes)
+{
+	const unsigned long limit = shared_pages(variant);
+	struct watch_queue_info info;
+	int plain[2], ret;
+
+	ASSERT_EQ(0, pipe2(plain, 0));
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
+	EXPECT_EQ(depth_of_pages(limit - PIPE_PAGES), info.max_depth);
+	EXPECT_EQ(0, wq_set_size(self->fds[0], info.max_depth));
+
+	EXPECT_EQ(-EPERM, wq_errno(fcntl(plain[0], F_SETPIPE_SZ,
+					 2 * PIPE_PAGES * getpagesize())));
+	wq_close(plain);
+	ASSERT_EQ(0, wq_set_size(self->fds[0], depth_of_pages(limit)));
+
+	/* Above the soft limit a pipe is small; above the hard one it is none. */
+	ret = wq_errno(pipe2(plain, 0));
+	if (variant->hard == limit) {
+		EXPECT_EQ(-ENFILE, ret);
+	} else {
+		ASSERT_EQ(0, ret);
+		EXPECT_EQ(PIPE_PAGES_SOFT * getpagesize(),
+			  fcntl(plain[0], F_GETPIPE_SZ));
+		wq_close(plain);
+	}
+
+	/* The same for queues. */
+	ret = wq_pipe(plain, 0);
+	if (variant->hard == limit) {
+		EXPECT_EQ(-ENFILE, ret);
+	} else {
+		ASSERT_EQ(0, ret);
+		ASSERT_EQ(0, wq_get_info(plain[0], &info));
+		EXPECT_EQ(1, info.depth);
+		wq_close(plain);
+	}
+}
+
+/* Another user's pipes do not count. */
+TEST_F(sharing, not_between_users)
+{
+	struct watch_queue_info info;
+	int fds[2];
+
+	ASSERT_EQ(0, become(0));
+	ASSERT_EQ(0, become(WQ_NOBODY - 1));
+	ASSERT_EQ(0, wq_pipe(fds, 0));
+	ASSERT_EQ(0, wq_get_info(fds[0], &info));
+	EXPECT_EQ(depth_of_pages(shared_pages(variant)), info.max_depth);
+	EXPECT_EQ(0, wq_set_size(fds[0], info.max_depth));
+	wq_close(fds);
+}
+
+/* ---- Watches ---- */
+
+#define NR_WATCHES	20
+
+/* Users whose number of watches nobody else counts on. */
+#define UID_WATCHES	(WQ_NOBODY - 100)
+
+FIXTURE(watches)
+{
+	int fds[2];
+	int keys[NR_WATCHES + 1];
+};
+
+FIXTURE_SETUP(watches)
+{
+	struct rlimit lim;
+	char desc[16];
+	int i;
+
+	self->fds[0] = -EBADF;
+	self->fds[1] = -EBADF;
+
+	WQ_REQUIRE_KEYS();
+	WQ_REQUIRE_ROOT();
+	ASSERT_EQ(0, wq_become(UID_WATCHES));
+	ASSERT_EQ(0, wq_pipe(self->fds, 0));
+	ASSERT_LE(0, wq_join_session());
+	for (i = 0; i <= NR_WATCHES; i++) {
+		snprintf(desc, sizeof(desc), "key%d", i);
+		self->keys[i] = wq_add_user_key(desc, KEY_SPEC_SESSION_KEYRING);
+		ASSERT_LT(0, self->keys[i]);
+	}
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &lim));
+	lim.rlim_cur = NR_WATCHES;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &lim));
+}
+
+FIXTURE_TEARDOWN(watches)
+{
+	wq_close(self->fds);
+}
+
+/* Has @fd watch keys @from to @to - 1, with their number as tag; or an error. */
+static int watch_keys(FIXTURE_DATA(watches) * const self, int fd, int from,
+		      int to)
+{
+	int i, ret = 0;
+
+	for (i = from; !ret && i < to; i++)
+		ret = wq_watch_key(self->keys[i], fd, i);
+	return ret;
+}
+
+/* A user may have as many watches as files, RLIMIT_NOFILE; one more is EAGAIN. */
+TEST_F(watches, as_many_as_files)
+{
+	const int i = NR_WATCHES;
+	struct wq_fdinfo info;
+
+	ASSERT_EQ(0, watch_keys(self, self->fds[0], 0, NR_WATCHES));
+	EXPECT_EQ(-EAGAIN, wq_watch_key(self->keys[i], self->fds[0], i));
+	ASSERT_EQ(0, wq_fdinfo(0, self->fds[0], &info));
+	EXPECT_EQ(NR_WATCHES, info.nr_watches);
+
+	/* Already watching comes first. */
+	EXPECT_EQ(-EBUSY, wq_watch_key(self->keys[0], self->fds[0], 0));
+	/* A refusal is not counted. */
+	EXPECT_EQ(0, wq_watch_key(self->keys[3], self->fds[0], -1));
+	EXPECT_EQ(0, wq_watch_key(self->keys[i], self->fds[0], i));
+	EXPECT_EQ(-EAGAIN, wq_watch_key(self->keys[3], self->fds[0], 3));
+}
+
+/* All queues of the user count. */
+TEST_F(watches, of_all_queues)
+{
+	const int half = NR_WATCHES / 2;
+	int fds[2];
+
+	ASSERT_EQ(0, wq_pipe(fds, 0));
+	ASSERT_EQ(0, watch_keys(self, fds[0], 0, half));
+	ASSERT_EQ(0, watch_keys(self, self->fds[0], half, NR_WATCHES));
+	EXPECT_EQ(-EAGAIN, wq_watch_key(self->keys[0], self->fds[0], 0));
+	EXPECT_EQ(-EAGAIN, wq_watch_key(self->keys[half], fds[0], 0));
+
+	/* Closing a queue gives its watches back. */
+	wq_close(fds);
+	EXPECT_EQ(0, watch_keys(self, self->fds[0], 0, half));
+	EXPECT_EQ(-EAGAIN, wq_watch_key(self->keys[NR_WATCHES], self->fds[0], 0));
+}
+
+/* Neither removing, nor closing, nor failing leaves any behind. */
+TEST_F(watches, leave_nothing_behind)
+{
+	int i, j;
+
+	wq_close(self->fds);
+	for (i = 0; i < 30; i++) {
+		ASSERT_EQ(0, wq_pipe(self->fds, 0));
+		ASSERT_EQ(0, watch_keys(self, self->fds[0], 0, NR_WATCHES));
+		ASSERT_EQ(-EAGAIN, wq_watch_key(self->keys[NR_WATCHES],
+						self->fds[0], 0));
+		ASSERT_EQ(-EBUSY, wq_watch_key(self->keys[0], self->fds[0], 0));
+		for (j = 0; j < i % NR_WATCHES; j++) {
+			ASSERT_EQ(0, wq_watch_key(self->keys[j], self->fds[0],
+						  -1));
+		}
+		wq_close(self->fds);
+	}
+}
+
+/* A key that is destroyed gives the watch on it back. */
+TEST_F(watches, key_gone)
+{
+	const int i = NR_WATCHES;
+	struct wq_record rec;
+
+	ASSERT_EQ(0, watch_keys(self, self->fds[0], 0, NR_WATCHES));
+	ASSERT_EQ(-EAGAIN, wq_watch_key(self->keys[i], self->fds[0], i));
+	ASSERT_EQ(0, wq_unlink_key(self->keys[7], KEY_SPEC_SESSION_KEYRING));
+	do {
+		ASSERT_EQ(0, wq_read_one(self->fds[0], &rec));
+	} while (!wq_is_removal(&rec));
+	EXPECT_EQ(7, rec.tag);
+	EXPECT_EQ(self->keys[7], rec.id);
+	/* The record is there a moment before the user gets the watch back. */
+	while (wq_watch_key(self->keys[i], self->fds[0], i) == -EAGAIN)
+		sched_yield();
+	EXPECT_EQ(-EBUSY, wq_watch_key(self->keys[i], self->fds[0], i));
+}
+
+/* ---- The memory cgroup ---- */
+
+/* Far more pages than a processor keeps charged in advance. */
+#define CGROUP_DEPTH	65536UL
+
+FIXTURE(cgroup)
+{
+	int root;
+	int child;
+	bool member;
+	int fds[2];
+};
+
+/* cgroup2 without a place in the file system, which may have none to mount on. */
+static int cgroup2_root(void)
+{
+	int fs, root;
+
+	fs = syscall(__NR_fsopen, "cgroup2", 1 /* FSOPEN_CLOEXEC */);
+	if (fs < 0)
+		return -errno;
+	if (syscall(__NR_fsconfig, fs, 6 /* FSCONFIG_CMD_CREATE */, NULL, NULL,
+		    0)) {
+		root = -errno;
+	} else {
+		root = syscall(__NR_fsmount, fs, 1 /* FSMOUNT_CLOEXEC */, 0);
+		if (root < 0)
+			root = -errno;
+	}
+	close(fs);
+	return root;
+}
+
+static int cgroup_write(int dir, const char *name, const char *text)
+{
+	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = wq_errno(write(fd, text, strlen(text)));
+	close(fd);
+	return ret < 0 ? ret : 0;
+}
+
+static long cgroup_memory(int dir)
+{
+	char text[32] = {};
+	int fd = openat(dir, "memory.current", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (read(fd, text, sizeof(text) - 1) < 0) {
+		close(fd);
+		return -errno;
+	}
+	close(fd);
+	return atol(text);
+}
+
+FIXTURE_SETUP(cgroup)
+{
+	int ret;
+
+	self->fds[0] = -EBADF;
+	self->fds[1] = -EBADF;
+	self->child = -EBADF;
+	self->member = false;
+
+	WQ_REQUIRE_PIPE();
+	WQ_REQUIRE_ROOT();
+	self->root = cgroup2_root();
+	if (self->root == -ENODEV)
+		SKIP(return, "CONFIG_CGROUPS is not set");
+	ASSERT_LE(0, self->root);
+
+	ret = cgroup_write(self->root, "cgroup.subtree_control", "+memory");
+	if (ret == -EINVAL || ret == -ENOENT)
+		SKIP(return, "CONFIG_MEMCG is not set or cgroup v1 has it");
+	ASSERT_EQ(0, ret);
+	ret = wq_errno(mkdirat(self->root, "watch_queue_test", 0700));
+	if (ret != -EEXIST)
+		ASSERT_EQ(0, ret);
+	self->child = openat(self->root, "watch_queue_test",
+			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ASSERT_LE(0, self->child);
+	ASSERT_EQ(0, cgroup_write(self->child, "cgroup.procs", "0"));
+	self->member = true;
+	ASSERT_LE(0, cgroup_memory(self->child));
+}
+
+FIXTURE_TEARDOWN(cgroup)
+{
+	wq_close(self->fds);
+	if (self->member) {
+		EXPECT_EQ(0, cgroup_write(self->root, "cgroup.procs", "0"));
+		EXPECT_EQ(0, unlinkat(self->root, "watch_queue_test",
+				      AT_REMOVEDIR));
+	}
+}
+
+/* A queue's pages are charged to the memory cgroup of who sets its size. */
+TEST_F(cgroup, pages_are_charged)
+{
+	const long bytes = wq_pages(CGROUP_DEPTH) * getpagesize();
+	/* What each processor may have charged but not yet used. */
+	const long slack = 64L * getpagesize() * sysconf(_SC_NPROCESSORS_CONF);
+	long before, during, after;
+
+	ASSERT_LT(4 * slack, bytes);
+	ASSERT_EQ(0, wq_pipe(self->fds, 0));
+	before = cgroup_memory(self->child);
+	ASSERT_EQ(0, wq_set_size(self->fds[0], CGROUP_DEPTH));
+	during = cgroup_memory(self->child);
+	EXPECT_LE(bytes - slack, during - before);
+	EXPECT_GE(bytes + bytes / 4 + slack, during - before);
+
+	ASSERT_EQ(0, wq_set_size(self->fds[0], 1));
+	after = cgroup_memory(self->child);
+	EXPECT_GE(before + slack, after);
+
+	ASSERT_EQ(0, wq_set_size(self->fds[0], CGROUP_DEPTH));
+	wq_close(self->fds);
+	after = cgroup_memory(self->child);
+	EXPECT_GE(before + slack, after);
+}
+
+/* So are those of pipes that nobody has set a size for. */
+TEST_F(cgroup, default_pages_are_charged)
+{
+	enum { NR = 400 };
+	const long bytes = NR * wq_pages(WQ_DEFAULT_DEPTH) * getpagesize();
+	const long slack = 64L * getpagesize() * sysconf(_SC_NPROCESSORS_CONF);
+	struct rlimit lim = { 2 * NR + 100, 2 * NR + 100 };
+	long before, during;
+	int (*fds)[2];
+	int i;
+
+	ASSERT_LT(2 * slack, bytes);
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &lim));
+	fds = calloc(NR, sizeof(*fds));
+	ASSERT_FALSE(!fds);
+
+	before = cgroup_memory(self->child);
+	for (i = 0; i < NR; i++) {
+		ASSERT_EQ(0, wq_pipe(fds[i], 0))
+			TH_LOG("pipe %d", i);
+	}
+	during = cgroup_memory(self->child);
+	EXPECT_LE(bytes - slack, during - before);
+	for (i = 0; i < NR; i++)
+		wq_close(fds[i]);
+	EXPECT_GT(during - bytes / 2, cgroup_memory(self->child));
+	free(fds);
+}
+
+/* Where the cgroup has no room left, SET_SIZE is ENOMEM and changes nothing. */
+TEST_F(cgroup, no_room)
+{
+	struct watch_queue_info before, after;
+	char text[32];
+
+	ASSERT_EQ(0, wq_pipe(self->fds, 0));
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &before));
+	snprintf(text, sizeof(text), "%ld",
+		 cgroup_memory(self->child) + (2L << 20));
+	ASSERT_EQ(0, cgroup_write(self->child, "memory.max", text));
+
+	EXPECT_EQ(-ENOMEM, wq_set_size(self->fds[0], CGROUP_DEPTH));
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &after));
+	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
+	EXPECT_EQ(wq_pages(WQ_DEFAULT_DEPTH) * getpagesize(),
+		  fcntl(self->fds[0], F_GETPIPE_SZ));
+	ASSERT_EQ(0, cgroup_write(self->child, "memory.max", "max"));
+	EXPECT_EQ(0, wq_set_size(self->fds[0], CGROUP_DEPTH));
+}
+
+TEST_HARNESS_MAIN
