@@ -634,11 +634,14 @@ static bool watch_claim(struct watch *watch)
 	return true;
 }
 
-/* Dispose of a watch that was claimed and led to its queue's list no more. */
+/*
+ * Dispose of a watch that was claimed and is in its queue's list no more.  Its
+ * object's list may be gone: nothing keeps that once it is empty.
+ */
 static void watch_end(struct watch *watch)
 {
-	if (watch->list->release_watch)
-		watch->list->release_watch(watch);
+	if (watch->release)
+		watch->release(watch);
 	atomic_dec(&watch->cred->user->nr_watches);
 	call_rcu(&watch->rcu, watch_free_rcu);
 }
@@ -770,6 +773,7 @@ int add_watch_to_object(struct watch *watch, struct watch_list *wlist)
 
 	watch->cred = get_cred(cred);
 	watch->list = wlist;
+	watch->release = wlist->release_watch;
 
 	/* In this order: what a poster can find has to be in its queue's list. */
 	ret = watch_queue_link(watch->queue, watch);

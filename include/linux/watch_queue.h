@@ -69,7 +69,10 @@ struct watch_list {
  * @info_id: The tag, in its place in a record's info word. [const]
  * @queue_node: Link in the queue's own list.  Once it is out, no record comes
  *	through this watch. [written under the queue's lock, read under RCU]
- * @list: What it hangs on. [const once added]
+ * @list: What it hangs on.  Whoever claimed the watch must not look at it any
+ *	more, unless it pins the object. [const once added]
+ * @release: The list's release_watch, kept here because the list may be freed
+ *	as soon as the watch is out of it. [const once added]
  * @private: The source's own, for release_watch. [source]
  * @rcu: Frees the watch; shares its memory with nothing.
  *
@@ -84,9 +87,16 @@ struct watch {
 	u32			info_id;
 	struct hlist_node	queue_node;
 	struct watch_list	*list;
+	void			(*release)(struct watch *watch);
 	void			*private;
 	struct rcu_head		rcu;
 };
+
+/*
+ * For fs/pipe.c alone.  Declared in any case: without CONFIG_WATCH_QUEUE its use
+ * is behind watch_queue_init(), which always fails, and is dropped.
+ */
+extern const struct file_operations watch_queue_fops;
 
 #ifdef CONFIG_WATCH_QUEUE
 
@@ -131,7 +141,6 @@ static inline void post_watch_notification(struct watch_list *wlist,
 }
 
 /* For fs/pipe.c alone. */
-extern const struct file_operations watch_queue_fops;
 int watch_queue_init(struct pipe_inode_info *pipe);
 void watch_queue_free_pipe(struct pipe_inode_info *pipe);
 bool file_is_watch_queue(const struct file *file);
