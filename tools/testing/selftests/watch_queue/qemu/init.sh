@@ -21,7 +21,9 @@ done
 check()
 {
 	echo "# KUnit"
-	cat /sys/kernel/debug/kunit/*/results
+	# A suite that did not run must not go unnoticed.
+	cat /sys/kernel/debug/kunit/watch_queue/results ||
+		echo "    not ok KUnit: the suite watch_queue did not run"
 	for prog in /tests/*; do
 		echo "# program ${prog##*/}"
 		timeout 600 "$prog"
