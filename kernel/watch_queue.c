@@ -71,8 +71,6 @@
  *	nothing.  All else is for process context.
  */
 
-#define pr_fmt(fmt) "watch_queue: " fmt
-
 #include <linux/capability.h>
 #include <linux/compat.h>
 #include <linux/cred.h>
@@ -827,6 +825,9 @@ EXPORT_SYMBOL_GPL(remove_watch_from_object);
  * remove_watch_list - an object goes, and all watches on it
  * @wlist: The object's list, freed after a grace period, or NULL.
  * @id: The object, for the META/REMOVAL record that each queue gets.
+ *
+ * A queue that closes at the same moment may have taken its watch out first and
+ * call release_watch() for it after this has returned.
  *
  * Context: Process context, without locks that release_watch() may take.  Nobody
  *	adds watches to the list any more.
