@@ -28,4 +28,5 @@ do_it link "$key" "$ring"
 do_it unlink "$ring" @s
 do_it revoke "$key"
 do_it clear @s
+sleep 2
 echo "That was the demonstration; make shell is for your own hands."

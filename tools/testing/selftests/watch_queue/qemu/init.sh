@@ -45,6 +45,11 @@ case $(cat /proc/cmdline) in
 *wq.mode=panic*)
 	echo c > /proc/sysrq-trigger
 	;;
+*wq.mode=warn*)
+	# As lockdep does: a warning that is no WARN() and so no panic.
+	echo "<4>WARNING: possible circular locking dependency detected" > /dev/kmsg
+	echo "wq-finished" > "$RESULT"
+	;;
 *wq.mode=hang*)
 	while :; do sleep 1000; done
 	;;
