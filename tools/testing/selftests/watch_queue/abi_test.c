@@ -130,9 +130,6 @@ FIXTURE_VARIANT_ADD(create, all) {
 
 FIXTURE_SETUP(create)
 {
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-
 	WQ_REQUIRE_PIPE();
 	ASSERT_EQ(0, wq_pipe(self->fds, variant->flags));
 }
@@ -149,11 +146,9 @@ TEST_F(create, flags_are_those_of_a_pipe)
 	int direct = variant->flags & O_DIRECT;
 	int cloexec = variant->flags & O_CLOEXEC ? FD_CLOEXEC : 0;
 	const int mask = O_ACCMODE | O_NONBLOCK | O_DIRECT | O_EXCL;
-	int i;
 
-	for (i = 0; i < 2; i++) {
-		EXPECT_EQ(cloexec, fcntl(self->fds[i], F_GETFD));
-	}
+	EXPECT_EQ(cloexec, fcntl(self->fds[0], F_GETFD));
+	EXPECT_EQ(cloexec, fcntl(self->fds[1], F_GETFD));
 	EXPECT_EQ(O_RDONLY | nonblock, fcntl(self->fds[0], F_GETFL) & mask);
 	EXPECT_EQ(O_WRONLY | nonblock | direct,
 		  fcntl(self->fds[1], F_GETFL) & mask);
@@ -179,11 +174,11 @@ TEST_F(create, is_usable_at_once)
 	struct watch_queue_info info;
 
 	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
-	EXPECT_EQ(WQ_DEFAULT_DEPTH, info.depth);
-	EXPECT_EQ(WQ_DEFAULT_DEPTH * WQ_BYTES_PER_RECORD, info.capacity);
-	EXPECT_EQ(0, info.queued);
-	EXPECT_EQ(0, info.lost);
-	EXPECT_EQ(wq_pages(WQ_DEFAULT_DEPTH) * getpagesize(),
+	EXPECT_EQ((__u32)WQ_DEFAULT_DEPTH, info.depth);
+	EXPECT_EQ((__u64)WQ_DEFAULT_DEPTH * WQ_BYTES_PER_RECORD, info.capacity);
+	EXPECT_EQ(0U, info.queued);
+	EXPECT_EQ(0U, info.lost);
+	EXPECT_EQ(wq_pipe_size(WQ_DEFAULT_DEPTH),
 		  fcntl(self->fds[0], F_GETPIPE_SZ));
 }
 
@@ -326,10 +321,6 @@ FIXTURE_VARIANT_ADD(end, write_again_rw) {
 
 FIXTURE_SETUP(end)
 {
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-	self->fd = -EBADF;
-
 	WQ_REQUIRE_KEYS();
 	ASSERT_EQ(0, wq_pipe(self->fds, 0));
 	self->fd = self->fds[variant->of];
@@ -347,7 +338,7 @@ FIXTURE_SETUP(end)
 
 FIXTURE_TEARDOWN(end)
 {
-	if (variant->reopen && self->fd >= 0)
+	if (variant->reopen)
 		close(self->fd);
 	wq_close(self->fds);
 }
@@ -363,16 +354,16 @@ TEST_F(end, get_info)
 
 	ASSERT_EQ(0, wq_get_info(self->fd, &info));
 	EXPECT_EQ(sizeof(info), info.size);
-	EXPECT_EQ(WATCH_QUEUE_ABI_VERSION, info.version);
+	EXPECT_EQ(1U, info.version);
 	EXPECT_EQ(1, WATCH_QUEUE_ABI_VERSION);
-	EXPECT_TRUE(info.types & (1 << WATCH_TYPE_META));
-	EXPECT_TRUE(info.types & (1 << WATCH_TYPE_KEY_NOTIFY));
-	EXPECT_EQ(0, info.types >> WATCH_TYPE__NR);
-	EXPECT_EQ(1, info.depth);
-	EXPECT_EQ(WQ_BYTES_PER_RECORD, info.capacity);
+	EXPECT_NE(0U, info.types & (1 << WATCH_TYPE_META));
+	EXPECT_NE(0U, info.types & (1 << WATCH_TYPE_KEY_NOTIFY));
+	EXPECT_EQ(0U, info.types >> WATCH_TYPE__NR);
+	EXPECT_EQ(1U, info.depth);
+	EXPECT_EQ((__u64)WQ_BYTES_PER_RECORD, info.capacity);
 	/* Eight records, and the loss of two, which is no record yet. */
 	EXPECT_EQ(8 * WQ_KEY_RECORD + WQ_LOSS_RECORD, info.queued);
-	EXPECT_EQ(2, info.lost);
+	EXPECT_EQ(2U, info.lost);
 	EXPECT_LE(info.depth, info.max_depth);
 	EXPECT_GE(WQ_MAX_DEPTH, info.max_depth);
 }
@@ -382,7 +373,7 @@ TEST_F(end, get_info_counts_all_lost)
 {
 	struct watch_queue_info info;
 	struct wq_tally tally = {};
-	int i;
+	unsigned int i;
 
 	ASSERT_EQ(0, wq_set_size(self->fds[0], 1));
 	ASSERT_EQ(0, wq_watch_key(self->key, self->fds[0], 0));
@@ -390,11 +381,11 @@ TEST_F(end, get_info_counts_all_lost)
 		ASSERT_EQ(0, wq_touch_n(self->key, wq_key_records(1) + i));
 		ASSERT_EQ(0, wq_drain(self->in, &tally));
 		ASSERT_EQ(0, wq_get_info(self->fd, &info));
-		EXPECT_EQ(0, info.queued);
+		EXPECT_EQ(0U, info.queued);
 		EXPECT_EQ(tally.lost, info.lost);
 		EXPECT_EQ(i, tally.losses);
 	}
-	EXPECT_EQ(1 + 2 + 3, tally.lost);
+	EXPECT_EQ(1U + 2 + 3, tally.lost);
 }
 
 /* Either end sets the size, and both then tell the same. */
@@ -406,29 +397,21 @@ TEST_F(end, set_size)
 	ASSERT_EQ(0, wq_set_size(self->fd, 7));
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, wq_get_info(self->fds[i], &info));
-		EXPECT_EQ(7, info.depth);
-		EXPECT_EQ(7 * WQ_BYTES_PER_RECORD, info.capacity);
-		EXPECT_EQ(wq_pages(7) * getpagesize(),
+		EXPECT_EQ(7U, info.depth);
+		EXPECT_EQ(7ULL * WQ_BYTES_PER_RECORD, info.capacity);
+		EXPECT_EQ(wq_pipe_size(7),
 			  fcntl(self->fds[i], F_GETPIPE_SZ));
 	}
-	EXPECT_EQ(wq_pages(7) * getpagesize(), fcntl(self->fd, F_GETPIPE_SZ));
+	EXPECT_EQ(wq_pipe_size(7), fcntl(self->fd, F_GETPIPE_SZ));
 }
 
 /* Either end sets the filter of the queue. */
 TEST_F(end, set_filter)
 {
-	struct {
-		struct watch_notification_filter head;
-		struct watch_notification_type_filter rule;
-	} filter = {
-		.head.nr_filters	= 1,
-		.rule.type		= WATCH_TYPE_KEY_NOTIFY,
-		.rule.subtype_filter[0]	= 1 << NOTIFY_KEY_UPDATED,
-	};
 	struct wq_record recs[3];
 
 	ASSERT_EQ(0, wq_watch_key(self->key, self->fds[0], 3));
-	EXPECT_EQ(0, wq_set_filter(self->fd, &filter));
+	EXPECT_EQ(0, wq_filter_keys(self->fd, 1 << NOTIFY_KEY_UPDATED));
 	ASSERT_EQ(0, wq_touch(self->key));
 	ASSERT_EQ(0, wq_update_key(self->key));
 	ASSERT_EQ(1, wq_read_all(self->in, recs, 3));
@@ -446,7 +429,7 @@ TEST_F(end, fionread)
 	ASSERT_EQ(0, wq_watch_key(self->key, self->fds[0], 3));
 	EXPECT_EQ(0, wq_fionread(self->fd));
 	ASSERT_EQ(0, wq_touch_n(self->key, 3));
-	EXPECT_EQ(3 * WQ_KEY_RECORD, wq_fionread(self->fd));
+	EXPECT_EQ(3 * (int)WQ_KEY_RECORD, wq_fionread(self->fd));
 	EXPECT_EQ(-EFAULT, wq_ioctl(self->fd, FIONREAD, 0));
 }
 
@@ -463,7 +446,7 @@ TEST_F(end, unassigned_ioctls)
 	char arg[sizeof(struct watch_queue_info)] = {};
 	size_t i;
 
-	for (i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(cmds); i++) {
 		EXPECT_EQ(-ENOTTY, wq_ioctl(self->fd, cmds[i], (unsigned long)arg))
 			TH_LOG("command %#lx", cmds[i]);
 	}
@@ -483,10 +466,10 @@ TEST_F(end, watch_key)
 
 	ASSERT_EQ(2, wq_read_all(self->in, recs, 3));
 	EXPECT_TRUE(wq_is_key(&recs[0], NOTIFY_KEY_SETATTR, self->key));
-	EXPECT_EQ(77, recs[0].tag);
+	EXPECT_EQ(77U, recs[0].tag);
 	EXPECT_TRUE(wq_is_removal(&recs[1]));
-	EXPECT_EQ(77, recs[1].tag);
-	EXPECT_EQ(self->key, recs[1].id);
+	EXPECT_EQ(77U, recs[1].tag);
+	EXPECT_EQ((__u64)self->key, recs[1].id);
 }
 
 /* read() wants a descriptor open for reading, write() is EXDEV on the others. */
@@ -505,8 +488,10 @@ TEST_F(end, read_and_write)
 	if (variant->mode == O_WRONLY) {
 		EXPECT_EQ(-EBADF, wq_read(self->fd, buf, sizeof(buf)));
 	} else {
-		ASSERT_EQ(WQ_KEY_RECORD, wq_read(self->fd, buf, sizeof(buf)));
-		ASSERT_EQ(WQ_KEY_RECORD, wq_decode(buf, WQ_KEY_RECORD, &rec));
+		ASSERT_EQ((int)WQ_KEY_RECORD,
+			  wq_read(self->fd, buf, sizeof(buf)));
+		ASSERT_EQ((int)WQ_KEY_RECORD,
+			  wq_decode(buf, WQ_KEY_RECORD, &rec));
 		EXPECT_TRUE(wq_is_key(&rec, NOTIFY_KEY_SETATTR, self->key));
 		/* What one end has read, no other finds again. */
 		EXPECT_EQ(0, wq_fionread(self->fds[0]));
@@ -524,17 +509,16 @@ TEST_F(end, outlives_the_others)
 
 	ASSERT_EQ(0, wq_watch_key(self->key, self->fds[0], 1));
 	for (i = 0; i < 2; i++) {
-		if (self->fds[i] == self->fd)
-			continue;
-		close(self->fds[i]);
-		self->fds[i] = -EBADF;
+		if (self->fds[i] != self->fd)
+			ASSERT_EQ(0, wq_close_end(&self->fds[i]));
 	}
 	ASSERT_EQ(0, wq_touch(self->key));
-	EXPECT_EQ(WQ_KEY_RECORD, wq_fionread(self->fd));
+	EXPECT_EQ((int)WQ_KEY_RECORD, wq_fionread(self->fd));
 
 	if (variant->mode != O_WRONLY) {
 		ASSERT_EQ(0, wq_set_nonblock(self->fd, true));
-		EXPECT_EQ(WQ_KEY_RECORD, wq_read(self->fd, buf, sizeof(buf)));
+		EXPECT_EQ((int)WQ_KEY_RECORD,
+			  wq_read(self->fd, buf, sizeof(buf)));
 		EXPECT_EQ(variant->mode == O_RDONLY ? 0 : -EAGAIN,
 			  wq_read(self->fd, buf, sizeof(buf)));
 	}
@@ -585,26 +569,23 @@ FIXTURE_VARIANT_ADD(info, size_2_pages) { .pages = 2 };
 FIXTURE_VARIANT_ADD(info, size_2g) { .bytes = 0x7fffffff };
 FIXTURE_VARIANT_ADD(info, size_4g) { .bytes = -1 };
 
-static uint32_t given_size(const FIXTURE_VARIANT(info) *variant)
+static __u32 given_size(const FIXTURE_VARIANT(info) * const variant)
 {
 	return variant->pages * getpagesize() + variant->bytes;
 }
 
-static int expected_result(const FIXTURE_VARIANT(info) *variant)
+static int expected_result(const FIXTURE_VARIANT(info) * const variant)
 {
 	if (given_size(variant) < 8)
 		return -EINVAL;
-	if (given_size(variant) > (uint32_t)getpagesize())
+	if (given_size(variant) > (__u32)getpagesize())
 		return -E2BIG;
 	return 0;
 }
 
 FIXTURE_SETUP(info)
 {
-	uint32_t size = given_size(variant);
-
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
+	__u32 size = given_size(variant);
 
 	WQ_REQUIRE_PIPE();
 	ASSERT_EQ(0, wq_pipe(self->fds, 0));
@@ -613,7 +594,7 @@ FIXTURE_SETUP(info)
 
 	self->buf_size = 3 * getpagesize();
 	self->buf = malloc(self->buf_size);
-	ASSERT_TRUE(self->buf != NULL);
+	ASSERT_FALSE(!self->buf);
 	memset(self->buf, GUARD, self->buf_size);
 	memcpy(self->buf, &size, sizeof(size));
 }
@@ -640,7 +621,7 @@ TEST_F(info, size)
 			   (unsigned long)self->buf));
 
 	for (i = 0; i < self->buf_size; i++) {
-		if (expected_result(variant) && i < sizeof(uint32_t))
+		if (expected_result(variant) && i < sizeof(__u32))
 			continue;	/* the size that was asked with */
 		if (expected_result(variant) || i >= size)
 			expected = GUARD;
@@ -652,10 +633,10 @@ TEST_F(info, size)
 			TH_LOG("byte %zu", i);
 	}
 	if (!expected_result(variant)) {
-		uint32_t out;
+		__u32 out;
 
 		memcpy(&out, self->buf, sizeof(out));
-		EXPECT_EQ(48, out);
+		EXPECT_EQ(48U, out);
 	}
 }
 
@@ -663,10 +644,10 @@ TEST_F(info, size)
 TEST_F(info, encoded_size_does_not_matter)
 {
 	static const unsigned int encoded[] = { 0, 8, 40, 47, 49, 64, 0x3fff };
-	uint32_t size = given_size(variant), out;
+	__u32 size = given_size(variant), out;
 	size_t i;
 
-	for (i = 0; i < sizeof(encoded) / sizeof(encoded[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(encoded); i++) {
 		memcpy(self->buf, &size, sizeof(size));
 		EXPECT_EQ(expected_result(variant),
 			  wq_ioctl(self->fds[0],
@@ -682,24 +663,20 @@ TEST_F(info, encoded_size_does_not_matter)
 /* Where the structure cannot be read or written, or not all of it: EFAULT. */
 TEST(get_info_fault)
 {
-	size_t page = getpagesize();
+	char *edge = wq_map_edge(1, 1);
 	struct watch_queue_info *info;
 	int fds[2];
-	char *map;
 
 	WQ_REQUIRE_PIPE();
+	ASSERT_FALSE(!edge);
 	ASSERT_EQ(0, wq_pipe(fds, 0));
-	map = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
-		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_TRUE(map != MAP_FAILED);
-	ASSERT_EQ(0, munmap(map + page, page));
 
 	EXPECT_EQ(-EFAULT, wq_ioctl(fds[0], IOC_WATCH_QUEUE_GET_INFO, 0));
 	EXPECT_EQ(-EFAULT, wq_ioctl(fds[0], IOC_WATCH_QUEUE_GET_INFO,
-				    (unsigned long)map + page));
+				    (unsigned long)edge));
 
 	/* Eight bytes of it are there. */
-	info = (void *)(map + page - 8);
+	info = (void *)(edge - 8);
 	info->size = sizeof(*info);
 	EXPECT_EQ(-EFAULT, wq_ioctl(fds[0], IOC_WATCH_QUEUE_GET_INFO,
 				    (unsigned long)info));
@@ -708,14 +685,15 @@ TEST(get_info_fault)
 			      (unsigned long)info));
 
 	/* All that the kernel knows is there, but not what it should zero. */
-	info = (void *)(map + page - sizeof(*info));
+	info = (void *)(edge - sizeof(*info));
 	info->size = sizeof(*info) + 8;
 	EXPECT_EQ(-EFAULT, wq_ioctl(fds[0], IOC_WATCH_QUEUE_GET_INFO,
 				    (unsigned long)info));
 
 	/* It can be read, not written. */
 	info->size = sizeof(*info);
-	ASSERT_EQ(0, mprotect(map, page, PROT_READ));
+	ASSERT_EQ(0, mprotect(edge - getpagesize(), getpagesize(),
+			      PROT_READ));
 	EXPECT_EQ(-EFAULT, wq_ioctl(fds[0], IOC_WATCH_QUEUE_GET_INFO,
 				    (unsigned long)info));
 	wq_close(fds);
@@ -764,7 +742,6 @@ FIXTURE_VARIANT_ADD(other, directory) {
 
 FIXTURE_SETUP(other)
 {
-	self->fds[0] = -EBADF;
 	self->fds[1] = -EBADF;
 
 	WQ_REQUIRE_KEYS();
@@ -858,12 +835,7 @@ FIXTURE(keys)
 
 FIXTURE_SETUP(keys)
 {
-	const uint32_t view = 0x01010101;
-
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-	self->other[0] = -EBADF;
-	self->other[1] = -EBADF;
+	const __u32 view = 0x01010101;
 
 	WQ_REQUIRE_KEYS();
 	ASSERT_EQ(0, wq_pipe(self->fds, 0));
@@ -911,7 +883,7 @@ TEST_F(keys, tag_out_of_range)
 	struct wq_fdinfo info;
 	size_t i;
 
-	for (i = 0; i < sizeof(tags) / sizeof(tags[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(tags); i++) {
 		EXPECT_EQ(-EINVAL, wq_watch_key(self->key, self->fds[0], tags[i]))
 			TH_LOG("tag %d", tags[i]);
 	}
@@ -926,7 +898,7 @@ TEST_F(keys, tag_out_of_range)
 TEST_F(keys, every_tag)
 {
 	struct wq_record recs[3];
-	int tag;
+	unsigned int tag;
 
 	for (tag = 0; tag <= 255; tag++) {
 		ASSERT_EQ(0, wq_watch_key(self->key, self->fds[0], tag));
@@ -955,9 +927,9 @@ TEST_F(keys, already_watching)
 
 	ASSERT_EQ(0, wq_touch(self->key));
 	ASSERT_EQ(1, wq_read_all(self->fds[0], recs, 3));
-	EXPECT_EQ(4, recs[0].tag);
+	EXPECT_EQ(4U, recs[0].tag);
 	ASSERT_EQ(1, wq_read_all(self->other[0], recs, 3));
-	EXPECT_EQ(6, recs[0].tag);
+	EXPECT_EQ(6U, recs[0].tag);
 }
 
 /* Nothing to remove is EBADSLT: never watched, by this queue, or no longer. */
@@ -1107,20 +1079,20 @@ TEST_F(end, fdinfo_follows)
 
 	ASSERT_EQ(0, wq_fdinfo(0, self->fd, &info));
 	EXPECT_EQ(4, info.found);
-	EXPECT_EQ(2, info.depth);
-	EXPECT_EQ(256, info.capacity);
-	EXPECT_EQ(256 + 16, info.queued);
-	EXPECT_EQ(1, info.lost);
-	EXPECT_EQ(info.queued, wq_fionread(self->fd));
+	EXPECT_EQ(2U, info.depth);
+	EXPECT_EQ(256U, info.capacity);
+	EXPECT_EQ(256U + 16, info.queued);
+	EXPECT_EQ(1U, info.lost);
+	EXPECT_EQ((int)info.queued, wq_fionread(self->fd));
 
 	ASSERT_EQ(0, wq_read_one(self->in, &rec));
 	ASSERT_EQ(0, wq_fdinfo(0, self->fd, &info));
-	EXPECT_EQ(256, info.queued);
+	EXPECT_EQ(256U, info.queued);
 
 	ASSERT_EQ(0, wq_drain(self->in, &tally));
 	ASSERT_EQ(0, wq_fdinfo(0, self->fd, &info));
-	EXPECT_EQ(0, info.queued);
-	EXPECT_EQ(1, info.lost);
+	EXPECT_EQ(0U, info.queued);
+	EXPECT_EQ(1U, info.lost);
 }
 
 /* There is a line for each watch, as long as it is one. */
@@ -1143,18 +1115,19 @@ TEST_F(end, fdinfo_lists_watches)
 
 		for (j = 0; j < info.nr_watches; j++)
 			seen += info.watches[j].tag == (unsigned int)(255 - i) &&
-				info.watches[j].id == (uint64_t)keys[i];
+				info.watches[j].id == (__u64)keys[i];
 		EXPECT_EQ(1, seen);
 	}
 
-	for (i = 0; i < 40; i++)
-		if (i != 13) {
-			ASSERT_EQ(0, wq_watch_key(keys[i], self->fds[0], -1));
-		}
+	for (i = 0; i < 40; i++) {
+		if (i == 13)
+			continue;
+		ASSERT_EQ(0, wq_watch_key(keys[i], self->fds[0], -1));
+	}
 	ASSERT_EQ(0, wq_fdinfo(0, self->fd, &info));
 	ASSERT_EQ(1, info.nr_watches);
-	EXPECT_EQ(255 - 13, info.watches[0].tag);
-	EXPECT_EQ(keys[13], info.watches[0].id);
+	EXPECT_EQ(255U - 13, info.watches[0].tag);
+	EXPECT_EQ((__u64)keys[13], info.watches[0].id);
 
 	/* A key that is destroyed takes its line along. */
 	ASSERT_EQ(0, wq_unlink_key(keys[13], self->ring));
@@ -1162,7 +1135,7 @@ TEST_F(end, fdinfo_lists_watches)
 		struct wq_record rec;
 
 		ASSERT_EQ(0, wq_read_one(self->in, &rec));
-		if (wq_is_removal(&rec) && rec.id == (uint64_t)keys[13])
+		if (wq_is_removal(&rec) && rec.id == (__u64)keys[13])
 			break;
 	}
 	ASSERT_EQ(0, wq_fdinfo(0, self->fd, &info));

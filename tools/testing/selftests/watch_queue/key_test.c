@@ -14,17 +14,17 @@
 #include "watch_queue_util.h"
 #include "watch_queue_keys.h"
 
-#define ARRAY_LEN(a)	(sizeof(a) / sizeof((a)[0]))
-
 #define TAG		7
 #define OTHER_TAG	8
 
-/* The View bit of each class of a key's permissions. */
+/* The View bit of each class of a key's permissions, and what else is needed. */
 #define POS_VIEW	0x01000000u
+#define POS_SEARCH	0x08000000u
 #define USR_VIEW	0x00010000u
 #define GRP_VIEW	0x00000100u
 #define GRP_ALL		0x00003f00u
 #define OTH_VIEW	0x00000001u
+#define ALL_BUT_VIEW	(0x3f3f3f3f & ~(POS_VIEW | USR_VIEW | GRP_VIEW | OTH_VIEW))
 
 /*
  * What every test plays with:
@@ -42,9 +42,20 @@ struct keys {
 	int key;
 	int other;
 	int spare;
+	int added;	/* by change_ring_add() */
+	int none;	/* 0 */
 };
 
-static int make_keys(struct keys *k)
+/* Which of them, as an offset. */
+#define KEYS(member)	offsetof(struct keys, member)
+
+static int key_at(const struct keys *k, size_t offset)
+{
+	return *(const int *)((const char *)k + offset);
+}
+
+/* Makes the keys, and a pipe that watches none of them. */
+static int make_keys(struct keys *k, int fds[2])
 {
 	int ret = wq_join_session();
 
@@ -61,7 +72,7 @@ static int make_keys(struct keys *k)
 	ret = wq_link_key(k->key, KEY_SPEC_SESSION_KEYRING);
 	if (!ret)
 		ret = wq_link_key(k->other, KEY_SPEC_SESSION_KEYRING);
-	return ret;
+	return ret ? ret : wq_pipe(fds, O_NONBLOCK);
 }
 
 /* Waits for a record and takes it.  Returns 0, or -ETIMEDOUT if none comes. */
@@ -143,12 +154,10 @@ static int change_ring_link_ring(struct keys *k)
 	return wq_link_key(k->spare, k->ring);
 }
 
-static int added;
-
 static int change_ring_add(struct keys *k)
 {
-	added = wq_add_user_key("wq:new", k->ring);
-	return added < 0 ? added : 0;
+	k->added = wq_add_user_key("wq:new", k->ring);
+	return k->added < 0 ? k->added : 0;
 }
 
 static int change_ring_unlink(struct keys *k)
@@ -211,94 +220,55 @@ FIXTURE(change)
 FIXTURE_VARIANT(change)
 {
 	int (*make)(struct keys *k);
-	size_t of;		/* which of struct keys is watched */
 	unsigned int subtype;
-	int aux;		/* which of them aux names; -1: none */
-	bool aux_added;		/* or what change_ring_add() added */
-	bool destroys;		/* a REMOVAL may follow at any time */
-	bool root;		/* takes root */
+	size_t of;		/* which of the keys is watched */
+	size_t aux;		/* which of them aux names */
 };
 
-#define KEYS(member)	offsetof(struct keys, member)
+#define CHANGE(name, watched, sub, about)				\
+{									\
+	.make = change_##name,						\
+	.subtype = NOTIFY_KEY_##sub,					\
+	.of = KEYS(watched),						\
+	.aux = KEYS(about),						\
+}
 
-#define CHANGE_VARIANT(name, object, sub, ...)				\
-	FIXTURE_VARIANT_ADD(change, name) {				\
-		.make = change_##name,					\
-		.of = KEYS(object),					\
-		.subtype = NOTIFY_KEY_##sub,				\
-		.aux = -1,						\
-		__VA_ARGS__						\
-	}
-
-CHANGE_VARIANT(update, key, UPDATED);
-CHANGE_VARIANT(add_over, key, UPDATED);
-CHANGE_VARIANT(setperm, key, SETATTR);
-CHANGE_VARIANT(setperm_same, key, SETATTR);
-CHANGE_VARIANT(chown_group, key, SETATTR);
-CHANGE_VARIANT(chown_user, key, SETATTR, .root = true);
-CHANGE_VARIANT(timeout, key, SETATTR);
-CHANGE_VARIANT(timeout_off, key, SETATTR);
-CHANGE_VARIANT(revoke, key, REVOKED);
-CHANGE_VARIANT(invalidate, key, INVALIDATED, .destroys = true);
-
-FIXTURE_VARIANT_ADD(change, ring_link) {
-	.make = change_ring_link, .of = KEYS(ring),
-	.subtype = NOTIFY_KEY_LINKED, .aux = KEYS(other),
-};
-
-FIXTURE_VARIANT_ADD(change, ring_link_ring) {
-	.make = change_ring_link_ring, .of = KEYS(ring),
-	.subtype = NOTIFY_KEY_LINKED, .aux = KEYS(spare),
-};
-
-FIXTURE_VARIANT_ADD(change, ring_move_in) {
-	.make = change_ring_move_in, .of = KEYS(ring),
-	.subtype = NOTIFY_KEY_LINKED, .aux = KEYS(other),
-};
-
-FIXTURE_VARIANT_ADD(change, ring_unlink) {
-	.make = change_ring_unlink, .of = KEYS(ring),
-	.subtype = NOTIFY_KEY_UNLINKED, .aux = KEYS(key),
-};
-
-FIXTURE_VARIANT_ADD(change, ring_move_out) {
-	.make = change_ring_move_out, .of = KEYS(ring),
-	.subtype = NOTIFY_KEY_UNLINKED, .aux = KEYS(key),
-};
-
-CHANGE_VARIANT(ring_add, ring, LINKED, .aux_added = true);
-CHANGE_VARIANT(ring_clear, ring, CLEARED);
-CHANGE_VARIANT(ring_restrict, ring, SETATTR);
-CHANGE_VARIANT(ring_setperm, ring, SETATTR);
-CHANGE_VARIANT(ring_chown, ring, SETATTR);
-CHANGE_VARIANT(ring_timeout, ring, SETATTR);
-CHANGE_VARIANT(ring_revoke, ring, REVOKED);
-CHANGE_VARIANT(ring_invalidate, ring, INVALIDATED, .destroys = true);
+FIXTURE_VARIANT_ADD(change, update) CHANGE(update, key, UPDATED, none);
+FIXTURE_VARIANT_ADD(change, add_over) CHANGE(add_over, key, UPDATED, none);
+FIXTURE_VARIANT_ADD(change, setperm) CHANGE(setperm, key, SETATTR, none);
+FIXTURE_VARIANT_ADD(change, setperm_same) CHANGE(setperm_same, key, SETATTR, none);
+FIXTURE_VARIANT_ADD(change, chown_group) CHANGE(chown_group, key, SETATTR, none);
+FIXTURE_VARIANT_ADD(change, chown_user) CHANGE(chown_user, key, SETATTR, none);
+FIXTURE_VARIANT_ADD(change, timeout) CHANGE(timeout, key, SETATTR, none);
+FIXTURE_VARIANT_ADD(change, timeout_off) CHANGE(timeout_off, key, SETATTR, none);
+FIXTURE_VARIANT_ADD(change, revoke) CHANGE(revoke, key, REVOKED, none);
+FIXTURE_VARIANT_ADD(change, invalidate) CHANGE(invalidate, key, INVALIDATED, none);
+FIXTURE_VARIANT_ADD(change, ring_link) CHANGE(ring_link, ring, LINKED, other);
+FIXTURE_VARIANT_ADD(change, ring_link_ring) CHANGE(ring_link_ring, ring, LINKED, spare);
+FIXTURE_VARIANT_ADD(change, ring_add) CHANGE(ring_add, ring, LINKED, added);
+FIXTURE_VARIANT_ADD(change, ring_move_in) CHANGE(ring_move_in, ring, LINKED, other);
+FIXTURE_VARIANT_ADD(change, ring_unlink) CHANGE(ring_unlink, ring, UNLINKED, key);
+FIXTURE_VARIANT_ADD(change, ring_move_out) CHANGE(ring_move_out, ring, UNLINKED, key);
+FIXTURE_VARIANT_ADD(change, ring_clear) CHANGE(ring_clear, ring, CLEARED, none);
+FIXTURE_VARIANT_ADD(change, ring_restrict) CHANGE(ring_restrict, ring, SETATTR, none);
+FIXTURE_VARIANT_ADD(change, ring_setperm) CHANGE(ring_setperm, ring, SETATTR, none);
+FIXTURE_VARIANT_ADD(change, ring_chown) CHANGE(ring_chown, ring, SETATTR, none);
+FIXTURE_VARIANT_ADD(change, ring_timeout) CHANGE(ring_timeout, ring, SETATTR, none);
+FIXTURE_VARIANT_ADD(change, ring_revoke) CHANGE(ring_revoke, ring, REVOKED, none);
+FIXTURE_VARIANT_ADD(change, ring_invalidate) CHANGE(ring_invalidate, ring, INVALIDATED, none);
 
 FIXTURE_SETUP(change)
 {
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-
 	WQ_REQUIRE_KEYS();
-	if (variant->root)
+	if (variant->make == change_chown_user)
 		WQ_REQUIRE_ROOT();
-	ASSERT_EQ(0, make_keys(&self->k));
-	ASSERT_EQ(0, wq_pipe(self->fds, O_NONBLOCK));
-	self->watched = *(int *)((char *)&self->k + variant->of);
+	ASSERT_EQ(0, make_keys(&self->k, self->fds));
+	self->watched = key_at(&self->k, variant->of);
 }
 
 FIXTURE_TEARDOWN(change)
 {
 	wq_close(self->fds);
-}
-
-/* What a record of the change has to say in aux. */
-static unsigned int aux_of(struct keys *k, const FIXTURE_VARIANT(change) *variant)
-{
-	if (variant->aux_added)
-		return added;
-	return variant->aux < 0 ? 0 : *(int *)((char *)k + variant->aux);
 }
 
 /*
@@ -309,28 +279,23 @@ TEST_F(change, posts_one_record)
 {
 	struct key_notification n;
 	struct wq_record r;
-	unsigned int aux;
 
 	ASSERT_EQ(0, wq_watch_key(self->watched, self->fds[0], TAG));
 	ASSERT_EQ(0, variant->make(&self->k));
-	aux = aux_of(&self->k, variant);
 
 	ASSERT_EQ(16, wq_read(self->fds[0], &n, sizeof(n)));
-	EXPECT_EQ(WATCH_TYPE_KEY_NOTIFY, +n.watch.type);
-	EXPECT_EQ(variant->subtype, +n.watch.subtype);
+	EXPECT_EQ(WATCH_TYPE_KEY_NOTIFY, (int)n.watch.type);
+	EXPECT_EQ(variant->subtype, (unsigned int)n.watch.subtype);
 	EXPECT_EQ(TAG << WATCH_INFO_ID__SHIFT | 16, n.watch.info);
 	EXPECT_EQ(self->watched, (int)n.key_id);
-	EXPECT_EQ(aux, n.aux);
+	EXPECT_EQ(key_at(&self->k, variant->aux), (int)n.aux);
 
-	if (variant->destroys) {
+	if (variant->subtype == NOTIFY_KEY_INVALIDATED) {
 		/* The key goes away by itself and takes its watch with it. */
-		if (variant->of == KEYS(key)) {
-			ASSERT_EQ(0, await_record(self->fds[0], &r));
-			EXPECT_TRUE(is_removal_of(&r, TAG, self->watched));
-		}
-	} else {
-		EXPECT_EQ(0, wq_fionread(self->fds[0]));
+		ASSERT_EQ(0, await_record(self->fds[0], &r));
+		EXPECT_TRUE(is_removal_of(&r, TAG, self->watched));
 	}
+	EXPECT_EQ(0, wq_fionread(self->fds[0]));
 }
 
 /* Who watches something else hears nothing of it. */
@@ -353,8 +318,7 @@ TEST_F(change, is_nobody_elses)
 /* Every queue that watches the key is told, each with the tag that it gave. */
 TEST_F(change, is_told_to_each_queue)
 {
-	struct key_notification n;
-	unsigned int aux;
+	struct wq_record r;
 	int fds[3][2], i;
 
 	for (i = 0; i < 3; i++) {
@@ -362,14 +326,12 @@ TEST_F(change, is_told_to_each_queue)
 		ASSERT_EQ(0, wq_watch_key(self->watched, fds[i][0], 100 + i));
 	}
 	ASSERT_EQ(0, variant->make(&self->k));
-	aux = aux_of(&self->k, variant);
 
 	for (i = 0; i < 3; i++) {
-		ASSERT_EQ(16, wq_read(fds[i][0], &n, 16));
-		EXPECT_EQ(variant->subtype, +n.watch.subtype);
-		EXPECT_EQ((100 + i) << WATCH_INFO_ID__SHIFT | 16, n.watch.info);
-		EXPECT_EQ(self->watched, (int)n.key_id);
-		EXPECT_EQ(aux, n.aux);
+		ASSERT_EQ(0, wq_read_one(fds[i][0], &r));
+		EXPECT_TRUE(wq_is_key(&r, variant->subtype, self->watched));
+		EXPECT_EQ(100 + i, r.tag);
+		EXPECT_EQ(key_at(&self->k, variant->aux), (int)r.aux);
 		wq_close(fds[i]);
 	}
 }
@@ -390,76 +352,69 @@ TEST_F(change, is_not_told_after_removal)
 
 /* ---- What is no change ---- */
 
-static int none_read(struct keys *k)
+static long none_read(struct keys *k)
 {
 	char buf[64];
 
-	return wq_keyctl(KEYCTL_READ, k->key, (unsigned long)buf, sizeof(buf),
-			 0) > 0 ? 0 : -EPROTO;
+	return wq_keyctl(KEYCTL_READ, k->key, (unsigned long)buf, sizeof(buf), 0);
 }
 
-static int none_describe(struct keys *k)
+static long none_describe(struct keys *k)
 {
-	char buf[64];
-
-	return wq_keyctl(KEYCTL_DESCRIBE, k->ring, (unsigned long)buf,
-			 sizeof(buf), 0) > 0 ? 0 : -EPROTO;
+	return wq_keyctl(KEYCTL_DESCRIBE, k->ring, 0, 0, 0) > 0 ? 0 : -EPROTO;
 }
 
-static int none_search(struct keys *k)
+static long none_search(struct keys *k)
 {
 	return wq_keyctl(KEYCTL_SEARCH, k->ring, (unsigned long)"user",
 			 (unsigned long)"wq:key", 0) == k->key ? 0 : -EPROTO;
 }
 
 /* The key is in a second keyring from here on; it is not the one that changed. */
-static int none_link_elsewhere(struct keys *k)
+static long none_link_elsewhere(struct keys *k)
 {
 	return wq_link_key(k->key, k->spare);
 }
 
-static int none_unlink_elsewhere(struct keys *k)
+static long none_unlink_elsewhere(struct keys *k)
 {
 	return wq_unlink_key(k->key, KEY_SPEC_SESSION_KEYRING);
 }
 
-static int none_unlink_what_is_not_there(struct keys *k)
+static long none_change_of_child(struct keys *k)
 {
-	return wq_unlink_key(k->other, k->ring) == -ENOENT ? 0 : -EPROTO;
+	return wq_keyctl(KEYCTL_SET_TIMEOUT, k->other, 1000, 0, 0);
+}
+
+static long none_unlink_what_is_not_there(struct keys *k)
+{
+	return wq_unlink_key(k->other, k->ring);
 }
 
 /* A keyring has no payload to be updated. */
-static int none_update_keyring(struct keys *k)
+static long none_update_keyring(struct keys *k)
 {
-	return wq_update_key(k->ring) == -EOPNOTSUPP ? 0 : -EPROTO;
+	return wq_update_key(k->ring);
 }
 
-static int none_bad_update(struct keys *k)
+static long none_bad_update(struct keys *k)
 {
-	return wq_keyctl(KEYCTL_UPDATE, k->key, 0, 16, 0) == -EFAULT ?
-		0 : -EPROTO;
+	return wq_keyctl(KEYCTL_UPDATE, k->key, 0, 16, 0);
 }
 
-static int none_bad_setperm(struct keys *k)
+static long none_bad_setperm(struct keys *k)
 {
-	return wq_keyctl(KEYCTL_SETPERM, k->key, ~0u, 0, 0) == -EINVAL ?
-		0 : -EPROTO;
+	return wq_keyctl(KEYCTL_SETPERM, k->key, ~0u, 0, 0);
 }
 
-static int none_move_to_nowhere(struct keys *k)
+static long none_move_to_nowhere(struct keys *k)
 {
-	return wq_keyctl(KEYCTL_MOVE, k->key, k->ring, k->key, 0) == -ENOTDIR ?
-		0 : -EPROTO;
+	return wq_keyctl(KEYCTL_MOVE, k->key, k->ring, k->key, 0);
 }
 
-static int none_clear_key(struct keys *k)
+static long none_clear_key(struct keys *k)
 {
-	return wq_clear_keyring(k->key) == -ENOTDIR ? 0 : -EPROTO;
-}
-
-static int none_change_of_child(struct keys *k)
-{
-	return wq_keyctl(KEYCTL_SET_TIMEOUT, k->other, 1000, 0, 0);
+	return wq_clear_keyring(k->key);
 }
 
 FIXTURE(no_change)
@@ -470,35 +425,27 @@ FIXTURE(no_change)
 
 FIXTURE_VARIANT(no_change)
 {
-	int (*make)(struct keys *k);
+	long (*make)(struct keys *k);
+	long ret;
 };
 
-#define NO_CHANGE_VARIANT(name)						\
-	FIXTURE_VARIANT_ADD(no_change, name) {				\
-		.make = none_##name,					\
-	}
-
-NO_CHANGE_VARIANT(read);
-NO_CHANGE_VARIANT(describe);
-NO_CHANGE_VARIANT(search);
-NO_CHANGE_VARIANT(link_elsewhere);
-NO_CHANGE_VARIANT(unlink_elsewhere);
-NO_CHANGE_VARIANT(unlink_what_is_not_there);
-NO_CHANGE_VARIANT(update_keyring);
-NO_CHANGE_VARIANT(bad_update);
-NO_CHANGE_VARIANT(bad_setperm);
-NO_CHANGE_VARIANT(move_to_nowhere);
-NO_CHANGE_VARIANT(clear_key);
-NO_CHANGE_VARIANT(change_of_child);
+FIXTURE_VARIANT_ADD(no_change, read) { none_read, 7 };
+FIXTURE_VARIANT_ADD(no_change, describe) { none_describe, 0 };
+FIXTURE_VARIANT_ADD(no_change, search) { none_search, 0 };
+FIXTURE_VARIANT_ADD(no_change, link_elsewhere) { none_link_elsewhere, 0 };
+FIXTURE_VARIANT_ADD(no_change, unlink_elsewhere) { none_unlink_elsewhere, 0 };
+FIXTURE_VARIANT_ADD(no_change, change_of_child) { none_change_of_child, 0 };
+FIXTURE_VARIANT_ADD(no_change, unlink_what_is_not_there) { none_unlink_what_is_not_there, -ENOENT };
+FIXTURE_VARIANT_ADD(no_change, update_keyring) { none_update_keyring, -EOPNOTSUPP };
+FIXTURE_VARIANT_ADD(no_change, bad_update) { none_bad_update, -EFAULT };
+FIXTURE_VARIANT_ADD(no_change, bad_setperm) { none_bad_setperm, -EINVAL };
+FIXTURE_VARIANT_ADD(no_change, move_to_nowhere) { none_move_to_nowhere, -ENOTDIR };
+FIXTURE_VARIANT_ADD(no_change, clear_key) { none_clear_key, -ENOTDIR };
 
 FIXTURE_SETUP(no_change)
 {
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-
 	WQ_REQUIRE_KEYS();
-	ASSERT_EQ(0, make_keys(&self->k));
-	ASSERT_EQ(0, wq_pipe(self->fds, O_NONBLOCK));
+	ASSERT_EQ(0, make_keys(&self->k, self->fds));
 	ASSERT_EQ(0, wq_watch_key(self->k.key, self->fds[0], TAG));
 	ASSERT_EQ(0, wq_watch_key(self->k.ring, self->fds[0], OTHER_TAG));
 }
@@ -513,7 +460,7 @@ TEST_F(no_change, posts_nothing)
 {
 	struct wq_record r;
 
-	ASSERT_EQ(0, variant->make(&self->k));
+	ASSERT_EQ(variant->ret, variant->make(&self->k));
 	EXPECT_EQ(0, wq_fionread(self->fds[0]));
 
 	/* The queue is all right. */
@@ -535,31 +482,14 @@ FIXTURE_VARIANT(special)
 	int id;
 };
 
-FIXTURE_VARIANT_ADD(special, thread) {
-	.id = KEY_SPEC_THREAD_KEYRING,
-};
-
-FIXTURE_VARIANT_ADD(special, process) {
-	.id = KEY_SPEC_PROCESS_KEYRING,
-};
-
-FIXTURE_VARIANT_ADD(special, session) {
-	.id = KEY_SPEC_SESSION_KEYRING,
-};
-
-FIXTURE_VARIANT_ADD(special, user) {
-	.id = KEY_SPEC_USER_KEYRING,
-};
-
-FIXTURE_VARIANT_ADD(special, user_session) {
-	.id = KEY_SPEC_USER_SESSION_KEYRING,
-};
+FIXTURE_VARIANT_ADD(special, thread) { KEY_SPEC_THREAD_KEYRING };
+FIXTURE_VARIANT_ADD(special, process) { KEY_SPEC_PROCESS_KEYRING };
+FIXTURE_VARIANT_ADD(special, session) { KEY_SPEC_SESSION_KEYRING };
+FIXTURE_VARIANT_ADD(special, user) { KEY_SPEC_USER_KEYRING };
+FIXTURE_VARIANT_ADD(special, user_session) { KEY_SPEC_USER_SESSION_KEYRING };
 
 FIXTURE_SETUP(special)
 {
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-
 	WQ_REQUIRE_KEYS();
 	ASSERT_LE(0, wq_join_session());
 	ASSERT_EQ(0, wq_pipe(self->fds, O_NONBLOCK));
@@ -615,37 +545,19 @@ FIXTURE(tag)
 
 FIXTURE_VARIANT(tag)
 {
-	int tag;
+	unsigned int tag;
 };
 
-FIXTURE_VARIANT_ADD(tag, 0) {
-	.tag = 0,
-};
-
-FIXTURE_VARIANT_ADD(tag, 1) {
-	.tag = 1,
-};
-
-FIXTURE_VARIANT_ADD(tag, 127) {
-	.tag = 127,
-};
-
-FIXTURE_VARIANT_ADD(tag, 128) {
-	.tag = 128,
-};
-
-FIXTURE_VARIANT_ADD(tag, 255) {
-	.tag = 255,
-};
+FIXTURE_VARIANT_ADD(tag, 0) { 0 };
+FIXTURE_VARIANT_ADD(tag, 1) { 1 };
+FIXTURE_VARIANT_ADD(tag, 127) { 127 };
+FIXTURE_VARIANT_ADD(tag, 128) { 128 };
+FIXTURE_VARIANT_ADD(tag, 255) { 255 };
 
 FIXTURE_SETUP(tag)
 {
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-
 	WQ_REQUIRE_KEYS();
-	ASSERT_EQ(0, make_keys(&self->k));
-	ASSERT_EQ(0, wq_pipe(self->fds, O_NONBLOCK));
+	ASSERT_EQ(0, make_keys(&self->k, self->fds));
 }
 
 FIXTURE_TEARDOWN(tag)
@@ -717,19 +629,8 @@ FIXTURE(many)
 
 FIXTURE_SETUP(many)
 {
-	struct rlimit lim;
-
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-
 	WQ_REQUIRE_KEYS();
-	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &lim));
-	if (lim.rlim_cur < 600 && lim.rlim_cur < lim.rlim_max) {
-		lim.rlim_cur = lim.rlim_max < 600 ? lim.rlim_max : 600;
-		ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &lim));
-	}
-	ASSERT_EQ(0, make_keys(&self->k));
-	ASSERT_EQ(0, wq_pipe(self->fds, O_NONBLOCK));
+	ASSERT_EQ(0, make_keys(&self->k, self->fds));
 }
 
 FIXTURE_TEARDOWN(many)
@@ -741,9 +642,13 @@ FIXTURE_TEARDOWN(many)
 TEST_F(many, queues_on_one_key)
 {
 	enum { QUEUES = 256, EVENTS = 5 };
-	int fds[QUEUES][2], i, j;
 	struct wq_record r[EVENTS + 1];
+	int fds[QUEUES][2], i, j;
+	struct rlimit lim;
 
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &lim));
+	lim.rlim_cur = lim.rlim_max;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &lim));
 	for (i = 0; i < QUEUES; i++) {
 		ASSERT_EQ(0, wq_pipe(fds[i], O_NONBLOCK));
 		ASSERT_EQ(0, wq_watch_key(self->k.key, fds[i][0], i));
@@ -807,8 +712,8 @@ TEST_F(many, keys_on_one_queue)
 /* Events of different keys come in the order in which they happened. */
 TEST_F(many, events_in_order)
 {
-	struct wq_record r[8];
 	struct keys *k = &self->k;
+	struct wq_record r[8];
 
 	ASSERT_EQ(0, wq_watch_key(k->ring, self->fds[0], 1));
 	ASSERT_EQ(0, wq_watch_key(k->spare, self->fds[0], 2));
@@ -831,8 +736,25 @@ TEST_F(many, events_in_order)
 
 /* ---- The end of a watch ---- */
 
+FIXTURE(removal)
+{
+	int fds[2];
+	struct keys k;
+};
+
+FIXTURE_SETUP(removal)
+{
+	WQ_REQUIRE_KEYS();
+	ASSERT_EQ(0, make_keys(&self->k, self->fds));
+}
+
+FIXTURE_TEARDOWN(removal)
+{
+	wq_close(self->fds);
+}
+
 /* When the key is destroyed the queue is told so, once, with tag and id. */
-TEST_F(many, removal_when_key_is_destroyed)
+TEST_F(removal, when_key_is_destroyed)
 {
 	struct wq_record r;
 	int key;
@@ -857,7 +779,7 @@ TEST_F(many, removal_when_key_is_destroyed)
 }
 
 /* Each queue is told, and each watch of the things that go together. */
-TEST_F(many, removal_of_a_tree)
+TEST_F(removal, of_a_tree)
 {
 	enum { CHILDREN = 10, QUEUES = 3 };
 	int fds[QUEUES][2], ids[CHILDREN + 1], i, j;
@@ -895,31 +817,43 @@ TEST_F(many, removal_of_a_tree)
 	}
 }
 
-/* A process that ends takes its session keyring with it. */
-TEST_F(many, removal_when_session_ends)
+/*
+ * A process that ends takes its session keyring with it, unless it is the one
+ * that watches: a watch keeps the credentials of whoever set it.
+ */
+TEST_F(removal, when_session_ends)
 {
+	int ask[2], answer[2], status, serial;
 	struct wq_record r;
-	int status, serial;
 	pid_t pid;
+	char c;
 
+	ASSERT_EQ(0, pipe(ask));
+	ASSERT_EQ(0, pipe(answer));
 	pid = fork();
 	ASSERT_LE(0, pid);
 	if (pid == 0) {
+		close(ask[1]);
 		serial = wq_join_session();
-		_exit(wq_watch_key(serial, self->fds[0], TAG) != 0);
+		if (write(answer[1], &serial, sizeof(serial)) != sizeof(serial))
+			_exit(1);
+		_exit(read(ask[0], &c, 1) != 0);
 	}
+	ASSERT_EQ(sizeof(serial), read(answer[0], &serial, sizeof(serial)));
+	ASSERT_LT(0, serial);
+	ASSERT_EQ(0, wq_watch_key(serial, self->fds[0], TAG));
+	EXPECT_EQ(0, wq_fionread(self->fds[0]));
+	close(ask[1]);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	ASSERT_EQ(0, status);
 
 	ASSERT_EQ(0, await_record(self->fds[0], &r));
-	EXPECT_TRUE(wq_is_removal(&r));
-	EXPECT_EQ(TAG, r.tag);
-	EXPECT_LT(0, r.id);
+	EXPECT_TRUE(is_removal_of(&r, TAG, serial));
 	EXPECT_EQ(0, wq_fionread(self->fds[0]));
 }
 
 /* On request only the watch of the one key and the one queue goes. */
-TEST_F(many, removal_on_request)
+TEST_F(removal, on_request)
 {
 	struct keys *k = &self->k;
 	struct wq_record r[4];
@@ -945,23 +879,102 @@ TEST_F(many, removal_on_request)
 	wq_close(fds);
 }
 
-/* A revoked key is not gone: its watch stays. */
-TEST_F(many, no_removal_by_revocation)
+/* ---- Keys that can no longer be used ---- */
+
+static int spoil_by_revocation(int key)
 {
-	struct keys *k = &self->k;
+	return wq_revoke_key(key);
+}
+
+/* It takes a second, for that is what time-outs are counted in. */
+static int spoil_by_expiry(int key)
+{
+	__u64 end = wq_now_ms() + WQ_PATIENCE_MS;
+	int ret;
+
+	ret = wq_keyctl(KEYCTL_SET_TIMEOUT, key, 1, 0, 0);
+	if (ret)
+		return ret;
+	do {
+		ret = wq_keyctl(KEYCTL_READ, key, 0, 0, 0);
+	} while (ret >= 0 && wq_now_ms() < end);
+	return ret == -EKEYEXPIRED ? 0 : -ETIMEDOUT;
+}
+
+static int spoil_by_permission(int key)
+{
+	return wq_keyctl(KEYCTL_SETPERM, key, 0, 0, 0);
+}
+
+FIXTURE(spoilt)
+{
+	int fds[2];
+	struct keys k;
+};
+
+FIXTURE_VARIANT(spoilt)
+{
+	int (*spoil)(int key);
+	unsigned int subtype;	/* what that posts */
+	int ret;		/* of who wants to watch it now */
+};
+
+FIXTURE_VARIANT_ADD(spoilt, revoked) {
+	spoil_by_revocation, NOTIFY_KEY_REVOKED, -EKEYREVOKED
+};
+
+FIXTURE_VARIANT_ADD(spoilt, expired) {
+	spoil_by_expiry, NOTIFY_KEY_SETATTR, -EKEYEXPIRED
+};
+
+FIXTURE_VARIANT_ADD(spoilt, forbidden) {
+	spoil_by_permission, NOTIFY_KEY_SETATTR, -EACCES
+};
+
+FIXTURE_SETUP(spoilt)
+{
+	WQ_REQUIRE_KEYS();
+	ASSERT_EQ(0, make_keys(&self->k, self->fds));
+	ASSERT_EQ(0, wq_watch_key(self->k.key, self->fds[0], TAG));
+	ASSERT_EQ(0, variant->spoil(self->k.key));
+}
+
+FIXTURE_TEARDOWN(spoilt)
+{
+	wq_close(self->fds);
+}
+
+/* The key is not gone and its watch stays, but nobody can watch it anew. */
+TEST_F(spoilt, stays_watched)
+{
+	struct wq_record r[4];
+	int fds[2];
+
+	ASSERT_EQ(1, wq_read_all(self->fds[0], r, 4));
+	EXPECT_TRUE(wq_is_key(&r[0], variant->subtype, self->k.key));
+
+	ASSERT_EQ(0, wq_pipe(fds, O_NONBLOCK));
+	EXPECT_EQ(variant->ret, wq_watch_key(self->k.key, fds[0], OTHER_TAG));
+	wq_close(fds);
+}
+
+/* Who watches it can let it go. */
+TEST_F(spoilt, can_be_let_go)
+{
 	struct wq_record r[4];
 
-	ASSERT_EQ(0, wq_watch_key(k->key, self->fds[0], TAG));
-	ASSERT_EQ(0, wq_revoke_key(k->key));
-	ASSERT_EQ(1, wq_read_all(self->fds[0], r, 4));
-	EXPECT_TRUE(wq_is_key(&r[0], NOTIFY_KEY_REVOKED, k->key));
+	ASSERT_EQ(0, wq_watch_key(self->k.key, self->fds[0], -1));
+	ASSERT_EQ(2, wq_read_all(self->fds[0], r, 4));
+	EXPECT_TRUE(is_removal_of(&r[1], TAG, self->k.key));
+	EXPECT_EQ(-EBADSLT, wq_watch_key(self->k.key, self->fds[0], -1));
 }
 
 /* ---- Who may watch ---- */
 
 /*
  * The key belongs to this process, root; another one asks, which may be the
- * key's owner, a member of its group, or possess it.
+ * key's owner, a member of its group, or possess it.  Possession is found out by
+ * a search, so it takes that permission, too.
  */
 FIXTURE(view)
 {
@@ -971,52 +984,22 @@ FIXTURE(view)
 
 FIXTURE_VARIANT(view)
 {
-	unsigned int perm;
 	bool owner;
 	bool member;
 	bool possessor;
 };
 
-#define VIEW_VARIANTS(name, ...)					\
-	FIXTURE_VARIANT_ADD(view, name##_none) {			\
-		.perm = 0, __VA_ARGS__					\
-	};								\
-	FIXTURE_VARIANT_ADD(view, name##_pos) {				\
-		.perm = POS_VIEW, __VA_ARGS__				\
-	};								\
-	FIXTURE_VARIANT_ADD(view, name##_usr) {				\
-		.perm = USR_VIEW, __VA_ARGS__				\
-	};								\
-	FIXTURE_VARIANT_ADD(view, name##_grp) {				\
-		.perm = GRP_VIEW, __VA_ARGS__				\
-	};								\
-	FIXTURE_VARIANT_ADD(view, name##_oth) {				\
-		.perm = OTH_VIEW, __VA_ARGS__				\
-	};								\
-	FIXTURE_VARIANT_ADD(view, name##_all_but_view) {		\
-		.perm = 0x3f3f3f3f & ~(POS_VIEW | USR_VIEW | GRP_VIEW | OTH_VIEW), \
-		__VA_ARGS__						\
-	}
-
-VIEW_VARIANTS(stranger, .owner = false);
-VIEW_VARIANTS(owner, .owner = true);
-VIEW_VARIANTS(member, .member = true);
-VIEW_VARIANTS(possessor, .possessor = true);
-VIEW_VARIANTS(possessing_owner, .owner = true, .possessor = true);
+FIXTURE_VARIANT_ADD(view, stranger) { .owner = false };
+FIXTURE_VARIANT_ADD(view, owner) { .owner = true };
+FIXTURE_VARIANT_ADD(view, member) { .member = true };
+FIXTURE_VARIANT_ADD(view, possessor) { .possessor = true };
+FIXTURE_VARIANT_ADD(view, possessing_owner) { .owner = true, .possessor = true };
 
 FIXTURE_SETUP(view)
 {
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-
 	WQ_REQUIRE_KEYS();
 	WQ_REQUIRE_ROOT();
-	ASSERT_EQ(0, make_keys(&self->k));
-	ASSERT_EQ(0, wq_pipe(self->fds, O_NONBLOCK));
-	ASSERT_EQ(0, wq_keyctl(KEYCTL_CHOWN, self->k.key,
-			       variant->owner ? WQ_NOBODY : 0,
-			       variant->member ? WQ_NOBODY : 0, 0));
-	ASSERT_EQ(0, wq_keyctl(KEYCTL_SETPERM, self->k.key, variant->perm, 0, 0));
+	ASSERT_EQ(0, make_keys(&self->k, self->fds));
 }
 
 FIXTURE_TEARDOWN(view)
@@ -1024,35 +1007,71 @@ FIXTURE_TEARDOWN(view)
 	wq_close(self->fds);
 }
 
-/* Watching a key takes View permission on it, else it is EACCES. */
-TEST_F(view, is_needed_to_watch)
+/* Makes a key with these permissions and this owner and group. */
+static int make_key_of(unsigned int perm, uid_t uid, gid_t gid)
 {
-	unsigned int view;
+	char desc[32];
+	int key, ret;
+
+	snprintf(desc, sizeof(desc), "wq:%x", perm);
+	key = wq_add_user_key(desc, KEY_SPEC_SESSION_KEYRING);
+	if (key < 0)
+		return key;
+	ret = wq_keyctl(KEYCTL_CHOWN, key, uid, gid, 0);
+	if (!ret)
+		ret = wq_keyctl(KEYCTL_SETPERM, key, perm, 0, 0);
+	return ret ? ret : key;
+}
+
+/* What watching @key is for a user without privileges, in a process of its own. */
+static int watch_as_nobody(int key, int fd, bool possessor)
+{
 	int status;
 	pid_t pid;
 
-	if (variant->owner)
-		view = variant->perm & USR_VIEW;
-	else if (variant->member && variant->perm & GRP_ALL)
-		view = variant->perm & GRP_VIEW;
-	else
-		view = variant->perm & OTH_VIEW;
-	if (variant->possessor)
-		view |= variant->perm & POS_VIEW;
-
 	pid = fork();
-	ASSERT_LE(0, pid);
 	if (pid == 0) {
 		/* Whose session keyring leads to a key possesses it. */
-		if (!variant->possessor && wq_join_session() < 0)
+		if (!possessor && wq_join_session() < 0)
 			_exit(255);
 		if (wq_become(WQ_NOBODY))
 			_exit(254);
-		_exit(-wq_watch_key(self->k.key, self->fds[0], TAG));
+		_exit(-wq_watch_key(key, fd, TAG));
 	}
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	ASSERT_TRUE(WIFEXITED(status));
-	EXPECT_EQ(view ? 0 : EACCES, WEXITSTATUS(status));
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -ECHILD;
+	return -WEXITSTATUS(status);
+}
+
+/* Watching a key takes View permission on it, else it is EACCES. */
+TEST_F(view, is_needed_to_watch)
+{
+	static const unsigned int perms[] = {
+		0, POS_VIEW | POS_SEARCH, USR_VIEW, GRP_VIEW, OTH_VIEW,
+		ALL_BUT_VIEW,
+	};
+	unsigned int perm, view;
+	size_t i;
+	int key;
+
+	for (i = 0; i < ARRAY_SIZE(perms); i++) {
+		perm = perms[i];
+		if (variant->owner)
+			view = perm & USR_VIEW;
+		else if (variant->member && perm & GRP_ALL)
+			view = perm & GRP_VIEW;
+		else
+			view = perm & OTH_VIEW;
+		if (variant->possessor)
+			view |= perm & POS_VIEW;
+
+		key = make_key_of(perm, variant->owner ? WQ_NOBODY : 0,
+				  variant->member ? WQ_NOBODY : 0);
+		ASSERT_LT(0, key);
+		EXPECT_EQ(view ? 0 : -EACCES,
+			  watch_as_nobody(key, self->fds[0], variant->possessor))
+			TH_LOG("permissions %08x", perm);
+	}
 }
 
 /* ---- Construction ---- */
@@ -1077,11 +1096,13 @@ struct order {
 
 static socklen_t upcall_address(struct sockaddr_un *addr, const char *name)
 {
+	const size_t len = strlen(name);	/* it is short */
+
 	memset(addr, 0, sizeof(*addr));
 	addr->sun_family = AF_UNIX;
 	/* Abstract: begins with a zero, needs no file system. */
-	strncpy(addr->sun_path + 1, name, sizeof(addr->sun_path) - 2);
-	return offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name);
+	memcpy(addr->sun_path + 1, name, len);
+	return offsetof(struct sockaddr_un, sun_path) + 1 + len;
 }
 
 /* The upcall: the socket's name is in what request_key() handed over. */
@@ -1090,6 +1111,7 @@ static int upcall_main(int key)
 	struct sockaddr_un addr;
 	struct order order;
 	char name[64] = "";
+	const struct timeval patience = { .tv_sec = 2 * WQ_PATIENCE_MS / 1000 };
 	int sock, ret;
 
 	if (wq_keyctl(KEYCTL_ASSUME_AUTHORITY, key, 0, 0, 0) < 0 ||
@@ -1101,7 +1123,8 @@ static int upcall_main(int key)
 	if (sock < 0 || connect(sock, (struct sockaddr *)&addr,
 				upcall_address(&addr, name)))
 		return 2;
-	if (send(sock, &key, sizeof(key), 0) != sizeof(key) ||
+	if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
+	    send(sock, &key, sizeof(key), 0) != sizeof(key) ||
 	    recv(sock, &order, sizeof(order), 0) != sizeof(order))
 		return 3;
 
@@ -1138,25 +1161,11 @@ FIXTURE_VARIANT(construct)
 	int error;
 };
 
-FIXTURE_VARIANT_ADD(construct, instantiate) {
-	.op = KEYCTL_INSTANTIATE,
-};
-
-FIXTURE_VARIANT_ADD(construct, negate) {
-	.op = KEYCTL_NEGATE, .error = ENOKEY,
-};
-
-FIXTURE_VARIANT_ADD(construct, reject_keyrejected) {
-	.op = KEYCTL_REJECT, .error = EKEYREJECTED,
-};
-
-FIXTURE_VARIANT_ADD(construct, reject_keyexpired) {
-	.op = KEYCTL_REJECT, .error = EKEYEXPIRED,
-};
-
-FIXTURE_VARIANT_ADD(construct, reject_acces) {
-	.op = KEYCTL_REJECT, .error = EACCES,
-};
+FIXTURE_VARIANT_ADD(construct, instantiate) { KEYCTL_INSTANTIATE, 0 };
+FIXTURE_VARIANT_ADD(construct, negate) { KEYCTL_NEGATE, ENOKEY };
+FIXTURE_VARIANT_ADD(construct, reject_keyrejected) { KEYCTL_REJECT, EKEYREJECTED };
+FIXTURE_VARIANT_ADD(construct, reject_keyexpired) { KEYCTL_REJECT, EKEYEXPIRED };
+FIXTURE_VARIANT_ADD(construct, reject_acces) { KEYCTL_REJECT, EACCES };
 
 FIXTURE_SETUP(construct)
 {
@@ -1165,10 +1174,6 @@ FIXTURE_SETUP(construct)
 	struct stat st;
 	socklen_t len;
 	ssize_t n;
-
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-	self->listener = -EBADF;
 
 	WQ_REQUIRE_KEYS();
 	WQ_REQUIRE_ROOT();
@@ -1231,8 +1236,8 @@ static long request_key(void *arg)
 }
 
 /* Has a key requested, and waits until the upcall asks what to do. */
-static int construct_begin(FIXTURE_DATA(construct) *self,
-			   const FIXTURE_VARIANT(construct) *variant,
+static int construct_begin(const FIXTURE_DATA(construct) * const self,
+			   const FIXTURE_VARIANT(construct) * const variant,
 			   struct construction *c)
 {
 	int ret;
@@ -1292,6 +1297,30 @@ static long construct_watch(struct construction *c, int fd)
 }
 
 /*
+ * The whole of it, with the key watched from before the end.  The upcall is let
+ * go in any case: the kernel waits for it, and so does the end of this process.
+ */
+static int construct_watched(const FIXTURE_DATA(construct) * const self,
+			     const FIXTURE_VARIANT(construct) * const variant,
+			     struct construction *c)
+{
+	long ret, watched;
+	int queued;
+
+	ret = construct_begin(self, variant, c);
+	if (ret)
+		return ret;
+	watched = construct_watch(c, self->fds[0]);
+	queued = wq_fionread(self->fds[0]);
+	ret = construct_end(c);
+	if (watched)
+		return watched;
+	if (queued || ret != (variant->error ? -variant->error : c->key))
+		return -EPROTO;
+	return 0;
+}
+
+/*
  * A key can be watched while it is under construction.  It is told when that is
  * over: aux is 0, or the negative error that whoever wants the key will get.
  */
@@ -1300,11 +1329,7 @@ TEST_F_TIMEOUT(construct, posts_instantiated, 60)
 	struct construction c;
 	struct wq_record r[4];
 
-	ASSERT_EQ(0, construct_begin(self, variant, &c));
-	EXPECT_EQ(0, construct_watch(&c, self->fds[0]));
-	EXPECT_EQ(0, wq_fionread(self->fds[0]));
-	EXPECT_EQ(variant->error ? -variant->error : c.key, construct_end(&c));
-
+	ASSERT_EQ(0, construct_watched(self, variant, &c));
 	ASSERT_EQ(1, wq_read_all(self->fds[0], r, 4));
 	EXPECT_TRUE(wq_is_key(&r[0], NOTIFY_KEY_INSTANTIATED, c.key));
 	EXPECT_EQ(WQ_KEY_RECORD, r[0].len);
@@ -1324,9 +1349,7 @@ TEST_F_TIMEOUT(construct, posts_update_afterwards, 60)
 	struct construction c;
 	struct wq_record r[4];
 
-	ASSERT_EQ(0, construct_begin(self, variant, &c));
-	EXPECT_EQ(0, construct_watch(&c, self->fds[0]));
-	EXPECT_EQ(variant->error ? -variant->error : c.key, construct_end(&c));
+	ASSERT_EQ(0, construct_watched(self, variant, &c));
 	ASSERT_EQ(1, wq_read_all(self->fds[0], r, 4));
 
 	ASSERT_EQ(c.key, wq_add_user_key("wq:constructed", c.ring));

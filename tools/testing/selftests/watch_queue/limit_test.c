@@ -14,10 +14,6 @@
 #include "../kselftest_harness.h"
 #include "watch_queue_util.h"
 
-#define SYSCTL_MAX	"fs/pipe-max-size"
-#define SYSCTL_SOFT	"fs/pipe-user-pages-soft"
-#define SYSCTL_HARD	"fs/pipe-user-pages-hard"
-
 /* What an ordinary new pipe is charged, and one of a user above the soft limit. */
 #define PIPE_PAGES	16
 #define PIPE_PAGES_SOFT	2
@@ -28,9 +24,7 @@
  */
 static int become(uid_t uid)
 {
-	if (uid)
-		return wq_errno(setresuid(uid, uid, 0));
-	return wq_errno(setresuid(0, 0, 0));
+	return wq_errno(setresuid(uid, uid, 0));
 }
 
 /* The largest depth that @pages are enough for. */
@@ -54,201 +48,217 @@ static unsigned long min_of(unsigned long a, unsigned long b)
 	return a < b ? a : b;
 }
 
-/* What the limits were. */
+static unsigned long max_of(unsigned long a, unsigned long b)
+{
+	return a > b ? a : b;
+}
+
+/* What GET_INFO says of a queue, or the error. */
+static long depth_of(int fd)
+{
+	struct watch_queue_info info;
+	int ret = wq_get_info(fd, &info);
+
+	if (ret)
+		return ret;
+	return info.depth;
+}
+
+static long max_depth_of(int fd)
+{
+	struct watch_queue_info info;
+	int ret = wq_get_info(fd, &info);
+
+	if (ret)
+		return ret;
+	return info.max_depth;
+}
+
+static long pages_of(int fd)
+{
+	int bytes = wq_errno(fcntl(fd, F_GETPIPE_SZ));
+
+	return bytes < 0 ? bytes : bytes / getpagesize();
+}
+
+/* ---- Limits of pages ---- */
+
 struct limits {
-	__u64 max, soft, hard;
-	bool changed;
+	unsigned long max;	/* fs.pipe-max-size, in pages */
+	unsigned long soft;	/* fs.pipe-user-pages-soft, 0 is none */
+	unsigned long hard;	/* fs.pipe-user-pages-hard, 0 is none */
 };
 
-static int limits_set(__u64 max_pages, __u64 soft, __u64 hard)
+/* As they were before the first test. */
+static struct limits original;
+static int original_ret = -ENOENT;
+
+static int limits_get(struct limits *l)
+{
+	__u64 max, soft, hard;
+	int ret;
+
+	ret = wq_sysctl_read("fs/pipe-max-size", &max);
+	if (!ret)
+		ret = wq_sysctl_read("fs/pipe-user-pages-soft", &soft);
+	if (!ret)
+		ret = wq_sysctl_read("fs/pipe-user-pages-hard", &hard);
+	if (ret)
+		return ret;
+	*l = (struct limits){ max / getpagesize(), soft, hard };
+	return 0;
+}
+
+static int limits_set(const struct limits *l)
 {
 	int ret;
 
-	ret = wq_sysctl_write(SYSCTL_MAX, max_pages * getpagesize());
+	ret = wq_sysctl_write("fs/pipe-max-size", l->max * getpagesize());
 	if (!ret)
-		ret = wq_sysctl_write(SYSCTL_SOFT, soft);
+		ret = wq_sysctl_write("fs/pipe-user-pages-soft", l->soft);
 	if (!ret)
-		ret = wq_sysctl_write(SYSCTL_HARD, hard);
+		ret = wq_sysctl_write("fs/pipe-user-pages-hard", l->hard);
 	return ret;
 }
 
-static int limits_change(struct limits *old, __u64 max_pages, __u64 soft,
-			 __u64 hard)
+/* As limits_set(), while the test is somebody else. */
+static int limits_set_as_root(const struct limits *l)
 {
-	int ret;
+	int ret = become(0);
 
-	ret = wq_sysctl_read(SYSCTL_MAX, &old->max);
 	if (!ret)
-		ret = wq_sysctl_read(SYSCTL_SOFT, &old->soft);
-	if (!ret)
-		ret = wq_sysctl_read(SYSCTL_HARD, &old->hard);
-	if (ret)
-		return ret;
-	old->changed = true;
-	return limits_set(max_pages, soft, hard);
+		ret = limits_set(l);
+	return ret ? ret : become(WQ_NOBODY);
 }
 
-static int limits_restore(struct limits *old)
+/* A test that failed may be somebody else still. */
+static int limits_restore(void)
 {
-	int ret;
+	int ret = become(0);
 
-	if (!old->changed)
-		return 0;
-	/* A test that failed may be somebody else still. */
-	ret = become(0);
-	if (ret)
-		return ret;
-	return limits_set(old->max / getpagesize(), old->soft, old->hard);
+	return ret ? ret : limits_set(&original);
 }
 
-/* The limits as a variant wants them; they are put back by the parent process. */
+/* The pages of all pipes that a user without privileges may have by growing. */
+static unsigned long pages_allowed(const struct limits *l)
+{
+	unsigned long pages = wq_pages(WQ_MAX_DEPTH);
+
+	if (l->soft)
+		pages = min_of(pages, l->soft);
+	if (l->hard)
+		pages = min_of(pages, l->hard);
+	return pages;
+}
+
+/* What a user's first queue gets: 32, unless that is above the soft limit. */
+static unsigned int default_depth(const struct limits *l)
+{
+	return l->soft && l->soft < wq_pages(WQ_DEFAULT_DEPTH) ?
+		1 : WQ_DEFAULT_DEPTH;
+}
+
+/* What a user's only queue may have; the pages that it has need no leave. */
+static unsigned long largest_depth(const struct limits *l)
+{
+	unsigned long pages = max_of(pages_allowed(l), wq_pages(default_depth(l)));
+
+	return min_of(l->max * getpagesize() / WQ_BYTES_PER_RECORD,
+		      depth_of_pages(pages));
+}
+
+#define REQUIRE_LIMITS() do {						\
+	WQ_REQUIRE_PIPE();						\
+	WQ_REQUIRE_ROOT();						\
+	if (original_ret == -ENOENT)					\
+		SKIP(return, "CONFIG_PROC_SYSCTL is not set");		\
+	ASSERT_EQ(0, original_ret);					\
+} while (0)
+
+/* ---- A user's only queue ---- */
+
 FIXTURE(limits)
 {
-	struct limits old;
 	int fds[2];
 };
 
 FIXTURE_VARIANT(limits)
 {
-	unsigned int max_pages;		/* fs.pipe-max-size */
-	unsigned int soft;		/* 0 is none */
-	unsigned int hard;		/* 0 is none */
+	struct limits l;
 };
 
 /* The kernel's defaults. */
-FIXTURE_VARIANT_ADD(limits, defaults) {
-	.max_pages = 256, .soft = 1024, .hard = 0,
-};
+FIXTURE_VARIANT_ADD(limits, defaults) { .l = { .max = 256, .soft = 1024 } };
 
-/* Only the size of one pipe is bounded. */
-FIXTURE_VARIANT_ADD(limits, max_size_only) {
-	.max_pages = 256, .soft = 0, .hard = 0,
-};
-
-FIXTURE_VARIANT_ADD(limits, small_max_size) {
-	.max_pages = 16, .soft = 0, .hard = 0,
-};
-
-/* The default depth of 32 is 4096 bytes. */
-FIXTURE_VARIANT_ADD(limits, least_max_size) {
-	.max_pages = 1, .soft = 0, .hard = 0,
-};
+/* Only the size of one pipe is bounded; a depth of 32 is 4096 bytes. */
+FIXTURE_VARIANT_ADD(limits, max_size) { .l = { .max = 256 } };
+FIXTURE_VARIANT_ADD(limits, small_max_size) { .l = { .max = 16 } };
+FIXTURE_VARIANT_ADD(limits, least_max_size) { .l = { .max = 1 } };
 
 /* The pages are what counts. */
-FIXTURE_VARIANT_ADD(limits, soft) {
-	.max_pages = 256, .soft = 100, .hard = 0,
-};
-
-FIXTURE_VARIANT_ADD(limits, hard) {
-	.max_pages = 256, .soft = 0, .hard = 100,
-};
+FIXTURE_VARIANT_ADD(limits, soft) { .l = { .max = 256, .soft = 100 } };
+FIXTURE_VARIANT_ADD(limits, hard) { .l = { .max = 256, .hard = 100 } };
 
 FIXTURE_VARIANT_ADD(limits, soft_below_hard) {
-	.max_pages = 256, .soft = 50, .hard = 100,
+	.l = { .max = 256, .soft = 50, .hard = 100 },
 };
 
 FIXTURE_VARIANT_ADD(limits, hard_below_soft) {
-	.max_pages = 256, .soft = 100, .hard = 50,
+	.l = { .max = 256, .soft = 100, .hard = 50 },
 };
 
-FIXTURE_VARIANT_ADD(limits, just_a_pipe) {
-	.max_pages = 256, .soft = PIPE_PAGES, .hard = 0,
-};
+/* Enough for an ordinary pipe, and not; for a queue of depth 32, and not. */
+FIXTURE_VARIANT_ADD(limits, soft_16) { .l = { .max = 256, .soft = 16 } };
+FIXTURE_VARIANT_ADD(limits, soft_15) { .l = { .max = 256, .soft = 15 } };
+FIXTURE_VARIANT_ADD(limits, soft_3) { .l = { .max = 256, .soft = 3 } };
+FIXTURE_VARIANT_ADD(limits, soft_2) { .l = { .max = 256, .soft = 2 } };
 
-/* Over the soft limit from the start. */
-FIXTURE_VARIANT_ADD(limits, soft_used_up) {
-	.max_pages = 256, .soft = 1, .hard = 0,
-};
+/* Above the soft limit from the start. */
+FIXTURE_VARIANT_ADD(limits, soft_1) { .l = { .max = 256, .soft = 1 } };
 
-FIXTURE_VARIANT_ADD(limits, soft_used_up_by_one) {
-	.max_pages = 256, .soft = PIPE_PAGES - 1, .hard = 0,
-};
-
-FIXTURE_VARIANT_ADD(limits, soft_used_up_hard_not) {
-	.max_pages = 256, .soft = 1, .hard = 200,
+FIXTURE_VARIANT_ADD(limits, soft_1_hard_200) {
+	.l = { .max = 256, .soft = 1, .hard = 200 },
 };
 
 FIXTURE_SETUP(limits)
 {
-	int ret;
-
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-
-	WQ_REQUIRE_PIPE();
-	WQ_REQUIRE_ROOT();
-	ret = limits_change(&self->old, variant->max_pages, variant->soft,
-			    variant->hard);
-	if (ret == -ENOENT)
-		SKIP(return, "CONFIG_PROC_SYSCTL is not set");
-	ASSERT_EQ(0, ret);
-
+	REQUIRE_LIMITS();
+	ASSERT_EQ(0, limits_set(&variant->l));
 	ASSERT_EQ(0, become(WQ_NOBODY));
 	ASSERT_EQ(0, wq_pipe(self->fds, 0));
 }
 
 FIXTURE_TEARDOWN_PARENT(limits)
 {
-	EXPECT_EQ(0, limits_restore(&self->old));
+	EXPECT_EQ(0, limits_restore());
 }
 
-/* The soft limit is already passed by a new ordinary pipe. */
-static bool over_soft(const FIXTURE_VARIANT(limits) * const variant)
-{
-	return variant->soft && variant->soft < PIPE_PAGES;
-}
-
-static unsigned int default_depth(const FIXTURE_VARIANT(limits) * const variant)
-{
-	return over_soft(variant) ? 1 : WQ_DEFAULT_DEPTH;
-}
-
-/* What the only pipe of an unprivileged user may have at most. */
-static unsigned long largest_depth(const FIXTURE_VARIANT(limits) * const variant)
-{
-	unsigned long depth, pages = wq_pages(WQ_MAX_DEPTH);
-
-	depth = (unsigned long)variant->max_pages * getpagesize() /
-		WQ_BYTES_PER_RECORD;
-	if (variant->soft)
-		pages = min_of(pages, variant->soft);
-	if (variant->hard)
-		pages = min_of(pages, variant->hard);
-	/* The pages that it has need no leave. */
-	if (pages < wq_pages(default_depth(variant)))
-		pages = wq_pages(default_depth(variant));
-	return min_of(depth, depth_of_pages(pages));
-}
-
-/* A new pipe has depth 32, or 1 where its user is over the soft limit. */
+/* A new queue has depth 32, or 1 where that is above the soft limit. */
 TEST_F(limits, default_depth)
 {
+	const unsigned int depth = default_depth(&variant->l);
 	struct watch_queue_info info;
 
 	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
-	EXPECT_EQ(default_depth(variant), info.depth);
-	EXPECT_EQ(default_depth(variant) * WQ_BYTES_PER_RECORD, info.capacity);
-	EXPECT_EQ(wq_pages(default_depth(variant)) * getpagesize(),
-		  fcntl(self->fds[0], F_GETPIPE_SZ));
+	EXPECT_EQ(depth, info.depth);
+	EXPECT_EQ(depth * WQ_BYTES_PER_RECORD, info.capacity);
+	EXPECT_EQ(wq_pages(depth), pages_of(self->fds[0]));
 }
 
 /* GET_INFO tells the largest depth: it can be set, and one more is EPERM. */
 TEST_F(limits, max_depth_is_true)
 {
-	struct watch_queue_info info;
+	const unsigned long largest = largest_depth(&variant->l);
 
-	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
-	EXPECT_EQ(largest_depth(variant), info.max_depth);
-
-	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], info.max_depth + 1));
-	EXPECT_EQ(0, wq_set_size(self->fds[0], info.max_depth));
-	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], info.max_depth + 1));
+	EXPECT_EQ(largest, max_depth_of(self->fds[0]));
+	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], largest + 1));
+	EXPECT_EQ(0, wq_set_size(self->fds[0], largest));
+	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], largest + 1));
 	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], WQ_MAX_DEPTH));
 
 	/* It is the same seen from there, and from below. */
-	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
-	EXPECT_EQ(largest_depth(variant), info.max_depth);
-	EXPECT_EQ(largest_depth(variant), info.depth);
+	EXPECT_EQ(largest, depth_of(self->fds[0]));
+	EXPECT_EQ(largest, max_depth_of(self->fds[0]));
 }
 
 /* A depth that is refused changes nothing. */
@@ -258,10 +268,8 @@ TEST_F(limits, refused_changes_nothing)
 	int i;
 
 	ASSERT_EQ(0, wq_get_info(self->fds[0], &before));
-	for (i = 0; i < 1000; i++) {
-		ASSERT_EQ(-EPERM, wq_set_size(self->fds[0],
-					      before.max_depth + 1 + i));
-	}
+	for (i = 1; i <= 1000; i++)
+		ASSERT_EQ(-EPERM, wq_set_size(self->fds[0], before.max_depth + i));
 	ASSERT_EQ(0, wq_get_info(self->fds[0], &after));
 	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
 }
@@ -269,53 +277,43 @@ TEST_F(limits, refused_changes_nothing)
 /* Shrinking is always allowed, also for who is over a limit by now. */
 TEST_F(limits, shrinking_is_always_allowed)
 {
-	const unsigned long largest = largest_depth(variant);
-	struct watch_queue_info info;
+	const unsigned long largest = largest_depth(&variant->l);
 	unsigned long depth;
 
 	ASSERT_EQ(0, wq_set_size(self->fds[0], largest));
+	ASSERT_EQ(0, limits_set_as_root(&(struct limits){ 1, 1, 1 }));
 
-	ASSERT_EQ(0, become(0));
-	ASSERT_EQ(0, limits_set(1, 1, 1));
-	ASSERT_EQ(0, become(WQ_NOBODY));
-
-	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
-	EXPECT_EQ(largest, info.max_depth);
+	EXPECT_EQ(largest, max_depth_of(self->fds[0]));
 	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], largest + 1));
 	/* To leave it as it is, is no growth. */
 	EXPECT_EQ(0, wq_set_size(self->fds[0], largest));
-	for (depth = largest; depth > 1; depth -= depth / 2) {
-		EXPECT_EQ(0, wq_set_size(self->fds[0], depth - 1))
-			TH_LOG("depth %lu", depth - 1);
-		ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
-		EXPECT_EQ(depth - 1, info.depth);
-		EXPECT_LE(depth - 1, info.max_depth);
+	for (depth = largest / 2; depth; depth /= 2) {
+		EXPECT_EQ(0, wq_set_size(self->fds[0], depth));
+		EXPECT_EQ(depth, depth_of(self->fds[0]));
+		EXPECT_LE(depth, max_depth_of(self->fds[0]));
 	}
 	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], largest + 1));
 }
 
 /* Closing gives everything back: it can be had as often as one likes. */
-TEST_F_TIMEOUT(limits, closing_gives_back, 120)
+TEST_F(limits, closing_gives_back)
 {
-	const unsigned long largest = largest_depth(variant);
-	struct watch_queue_info info;
+	const unsigned long largest = largest_depth(&variant->l);
 	int i;
 
 	wq_close(self->fds);
 	for (i = 0; i < 300; i++) {
 		ASSERT_EQ(0, wq_pipe(self->fds, 0));
-		ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
-		ASSERT_EQ(default_depth(variant), info.depth);
-		ASSERT_EQ(largest, info.max_depth);
+		ASSERT_EQ(default_depth(&variant->l), depth_of(self->fds[0]));
+		ASSERT_EQ(largest, max_depth_of(self->fds[0]));
 		ASSERT_EQ(0, wq_set_size(self->fds[i & 1], largest));
 		wq_close(self->fds);
 	}
 }
 
 /* Making and closing 10000 pipes leaves nothing behind. */
-TEST_F_TIMEOUT(limits, ten_thousand_pipes, 300)
+TEST_F_TIMEOUT(limits, ten_thousand_pipes, 120)
 {
-	struct watch_queue_info info;
 	int i;
 
 	wq_close(self->fds);
@@ -324,16 +322,14 @@ TEST_F_TIMEOUT(limits, ten_thousand_pipes, 300)
 		wq_close(self->fds);
 	}
 	ASSERT_EQ(0, wq_pipe(self->fds, 0));
-	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
-	EXPECT_EQ(default_depth(variant), info.depth);
-	EXPECT_EQ(largest_depth(variant), info.max_depth);
+	EXPECT_EQ(default_depth(&variant->l), depth_of(self->fds[0]));
+	EXPECT_EQ(largest_depth(&variant->l), max_depth_of(self->fds[0]));
 }
 
 /* Neither do sizes set again and again, those that fail included. */
-TEST_F_TIMEOUT(limits, sizes_leave_nothing_behind, 120)
+TEST_F(limits, sizes_leave_nothing_behind)
 {
-	const unsigned long largest = largest_depth(variant);
-	struct watch_queue_info info;
+	const unsigned long largest = largest_depth(&variant->l);
 	int i;
 
 	for (i = 0; i < 300; i++) {
@@ -341,14 +337,12 @@ TEST_F_TIMEOUT(limits, sizes_leave_nothing_behind, 120)
 		ASSERT_EQ(-EPERM, wq_set_size(self->fds[0], largest + 1 + i));
 		ASSERT_EQ(0, wq_set_size(self->fds[0], largest));
 	}
-	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
-	EXPECT_EQ(largest, info.max_depth);
+	EXPECT_EQ(largest, max_depth_of(self->fds[0]));
 }
 
 /* A size that fails with EBUSY does not keep what it was charged for. */
 TEST_F(limits, busy_leaves_nothing_behind)
 {
-	struct watch_queue_info info;
 	int key, i;
 
 	WQ_REQUIRE_KEYS();
@@ -358,28 +352,23 @@ TEST_F(limits, busy_leaves_nothing_behind)
 	ASSERT_EQ(0, wq_set_size(self->fds[0], 3));
 	ASSERT_EQ(0, wq_watch_key(key, self->fds[0], 1));
 	ASSERT_EQ(0, wq_touch_n(key, wq_key_records(2) + 1));
-	for (i = 0; i < 1000; i++) {
-		ASSERT_EQ(-EBUSY, wq_set_size(self->fds[0], 1 + i % 2))
-			TH_LOG("attempt %d", i);
-	}
-	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
-	EXPECT_EQ(3, info.depth);
-	EXPECT_EQ(largest_depth(variant), info.max_depth);
+	for (i = 0; i < 1000; i++)
+		ASSERT_EQ(-EBUSY, wq_set_size(self->fds[0], 1 + i % 2));
+	EXPECT_EQ(3, depth_of(self->fds[0]));
+	EXPECT_EQ(largest_depth(&variant->l), max_depth_of(self->fds[0]));
 }
 
 /* The limits are not for who has CAP_SYS_RESOURCE. */
 TEST_F(limits, root_is_not_limited)
 {
-	const unsigned long largest = largest_depth(variant);
+	const unsigned long largest = largest_depth(&variant->l);
 	const unsigned long more = depth_of_pages(wq_pages(largest + 1));
-	struct watch_queue_info info;
 	int fds[2];
 
 	ASSERT_EQ(0, become(0));
 	ASSERT_EQ(0, wq_pipe(fds, 0));
-	ASSERT_EQ(0, wq_get_info(fds[0], &info));
-	EXPECT_EQ(WQ_DEFAULT_DEPTH, info.depth);
-	EXPECT_EQ(WQ_MAX_DEPTH, info.max_depth);
+	EXPECT_EQ(WQ_DEFAULT_DEPTH, depth_of(fds[0]));
+	EXPECT_EQ(WQ_MAX_DEPTH, max_depth_of(fds[0]));
 	EXPECT_EQ(0, wq_set_size(fds[0], 20000));
 	EXPECT_EQ(-EINVAL, wq_set_size(fds[0], WQ_MAX_DEPTH + 1));
 	wq_close(fds);
@@ -395,151 +384,193 @@ TEST_F(limits, root_is_not_limited)
 /* Being root in a user namespace of one's own does not help. */
 TEST_F(limits, namespace_root_is_limited)
 {
-	const unsigned long largest = largest_depth(variant);
-	struct watch_queue_info info;
+	const unsigned long largest = largest_depth(&variant->l);
 
 	ASSERT_EQ(0, become(0));
 	ASSERT_EQ(0, wq_drop_privileges());
 	if (unshare(CLONE_NEWUSER))
 		SKIP(return, "CONFIG_USER_NS is not set");
-	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
-	EXPECT_EQ(largest, info.max_depth);
+	EXPECT_EQ(largest, max_depth_of(self->fds[0]));
 	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], largest + 1));
 	EXPECT_EQ(0, wq_set_size(self->fds[0], largest));
 }
 
 /* ---- What pipes share ---- */
 
+/* The pages of the queue that a test begins with. */
+#define SHARING_DEPTH	200
+
 FIXTURE(sharing)
 {
-	struct limits old;
 	int fds[2];
 };
 
 FIXTURE_VARIANT(sharing)
 {
-	unsigned int soft;
-	unsigned int hard;
+	struct limits l;
 };
 
-FIXTURE_VARIANT_ADD(sharing, soft) { .soft = 100, .hard = 0 };
-FIXTURE_VARIANT_ADD(sharing, hard) { .soft = 0, .hard = 100 };
-FIXTURE_VARIANT_ADD(sharing, soft_below_hard) { .soft = 50, .hard = 100 };
-FIXTURE_VARIANT_ADD(sharing, hard_below_soft) { .soft = 100, .hard = 50 };
+FIXTURE_VARIANT_ADD(sharing, soft) { .l = { .max = 256, .soft = 100 } };
+FIXTURE_VARIANT_ADD(sharing, hard) { .l = { .max = 256, .hard = 100 } };
+
+FIXTURE_VARIANT_ADD(sharing, soft_below_hard) {
+	.l = { .max = 256, .soft = 50, .hard = 100 },
+};
+
+FIXTURE_VARIANT_ADD(sharing, hard_below_soft) {
+	.l = { .max = 256, .soft = 100, .hard = 50 },
+};
 
 FIXTURE_SETUP(sharing)
 {
-	int ret;
-
-	WQ_REQUIRE_PIPE();
-	WQ_REQUIRE_ROOT();
-	ret = limits_change(&self->old, 256, variant->soft, variant->hard);
-	if (ret == -ENOENT)
-		SKIP(return, "CONFIG_PROC_SYSCTL is not set");
-	ASSERT_EQ(0, ret);
-
+	REQUIRE_LIMITS();
+	ASSERT_EQ(0, limits_set(&variant->l));
 	ASSERT_EQ(0, become(WQ_NOBODY));
 	ASSERT_EQ(0, wq_pipe(self->fds, 0));
-	ASSERT_EQ(0, wq_set_size(self->fds[0], 200));
+	ASSERT_EQ(0, wq_set_size(self->fds[0], SHARING_DEPTH));
 }
 
 FIXTURE_TEARDOWN_PARENT(sharing)
 {
-	EXPECT_EQ(0, limits_restore(&self->old));
-}
-
-static unsigned long shared_pages(const FIXTURE_VARIANT(sharing) * const variant)
-{
-	if (!variant->soft)
-		return variant->hard;
-	if (!variant->hard)
-		return variant->soft;
-	return min_of(variant->soft, variant->hard);
+	EXPECT_EQ(0, limits_restore());
 }
 
 /* A queue may have the pages that the user's others leave. */
 TEST_F(sharing, queues)
 {
-	unsigned long depth = depth_of_pages(shared_pages(variant) -
-					     wq_pages(200));
-	struct watch_queue_info info;
+	const unsigned long limit = pages_allowed(&variant->l);
+	const unsigned long pages = wq_pages(SHARING_DEPTH);
+	unsigned long depth = depth_of_pages(limit - pages);
 	int fds[2];
 
 	ASSERT_EQ(0, wq_pipe(fds, 0));
-	ASSERT_EQ(0, wq_get_info(fds[0], &info));
-	EXPECT_EQ(depth, info.max_depth);
+	EXPECT_EQ(depth, max_depth_of(fds[0]));
 	EXPECT_EQ(-EPERM, wq_set_size(fds[0], depth + 1));
 	EXPECT_EQ(0, wq_set_size(fds[0], depth));
-	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0],
-				      depth_of_pages(wq_pages(200)) + 1));
+	EXPECT_EQ(-EPERM, wq_set_size(self->fds[0], depth_of_pages(pages) + 1));
 
 	/* What one gives back, the other may have. */
 	ASSERT_EQ(0, wq_set_size(self->fds[0], 1));
-	depth = depth_of_pages(shared_pages(variant) - wq_pages(1));
-	ASSERT_EQ(0, wq_get_info(fds[0], &info));
-	EXPECT_EQ(depth, info.max_depth);
+	depth = depth_of_pages(limit - wq_pages(1));
+	EXPECT_EQ(depth, max_depth_of(fds[0]));
 	EXPECT_EQ(0, wq_set_size(fds[0], depth));
 
 	wq_close(self->fds);
-	depth = depth_of_pages(shared_pages(variant));
-	ASSERT_EQ(0, wq_get_info(fds[0], &info));
-	EXPECT_EQ(depth, info.max_depth);
+	depth = depth_of_pages(limit);
+	EXPECT_EQ(depth, max_depth_of(fds[0]));
 	EXPECT_EQ(0, wq_set_size(fds[0], depth));
 }
 
 /* Ordinary pipes count as well, and are refused or cut in their turn. */
 TEST_F(sharing, ordinary_pipes)
 {
-	const unsigned long limit = shared_pages(variant);
-	struct watch_queue_info info;
-	int plain[2], ret;
+	const unsigned long limit = pages_allowed(&variant->l);
+	const int refused = variant->l.hard == limit ? -ENFILE : 0;
+	int fds[2];
 
-	ASSERT_EQ(0, pipe2(plain, 0));
-	ASSERT_EQ(0, wq_get_info(self->fds[0], &info));
-	EXPECT_EQ(depth_of_pages(limit - PIPE_PAGES), info.max_depth);
-	EXPECT_EQ(0, wq_set_size(self->fds[0], info.max_depth));
-
-	EXPECT_EQ(-EPERM, wq_errno(fcntl(plain[0], F_SETPIPE_SZ,
+	ASSERT_EQ(0, pipe2(fds, 0));
+	EXPECT_EQ(depth_of_pages(limit - PIPE_PAGES), max_depth_of(self->fds[0]));
+	EXPECT_EQ(0, wq_set_size(self->fds[0], depth_of_pages(limit - PIPE_PAGES)));
+	EXPECT_EQ(-EPERM, wq_errno(fcntl(fds[0], F_SETPIPE_SZ,
 					 2 * PIPE_PAGES * getpagesize())));
-	wq_close(plain);
+	wq_close(fds);
 	ASSERT_EQ(0, wq_set_size(self->fds[0], depth_of_pages(limit)));
 
 	/* Above the soft limit a pipe is small; above the hard one it is none. */
-	ret = wq_errno(pipe2(plain, 0));
-	if (variant->hard == limit) {
-		EXPECT_EQ(-ENFILE, ret);
-	} else {
-		ASSERT_EQ(0, ret);
-		EXPECT_EQ(PIPE_PAGES_SOFT * getpagesize(),
-			  fcntl(plain[0], F_GETPIPE_SZ));
-		wq_close(plain);
+	ASSERT_EQ(refused, wq_errno(pipe2(fds, 0)));
+	if (!refused) {
+		EXPECT_EQ(PIPE_PAGES_SOFT, pages_of(fds[0]));
+		wq_close(fds);
 	}
 
 	/* The same for queues. */
-	ret = wq_pipe(plain, 0);
-	if (variant->hard == limit) {
-		EXPECT_EQ(-ENFILE, ret);
-	} else {
-		ASSERT_EQ(0, ret);
-		ASSERT_EQ(0, wq_get_info(plain[0], &info));
-		EXPECT_EQ(1, info.depth);
-		wq_close(plain);
+	ASSERT_EQ(refused, wq_pipe(fds, 0));
+	if (!refused) {
+		EXPECT_EQ(1, depth_of(fds[0]));
+		wq_close(fds);
 	}
 }
 
 /* Another user's pipes do not count. */
 TEST_F(sharing, not_between_users)
 {
-	struct watch_queue_info info;
 	int fds[2];
 
 	ASSERT_EQ(0, become(0));
 	ASSERT_EQ(0, become(WQ_NOBODY - 1));
 	ASSERT_EQ(0, wq_pipe(fds, 0));
-	ASSERT_EQ(0, wq_get_info(fds[0], &info));
-	EXPECT_EQ(depth_of_pages(shared_pages(variant)), info.max_depth);
-	EXPECT_EQ(0, wq_set_size(fds[0], info.max_depth));
+	EXPECT_EQ(depth_of_pages(pages_allowed(&variant->l)), max_depth_of(fds[0]));
+	EXPECT_EQ(0, wq_set_size(fds[0], max_depth_of(fds[0])));
 	wq_close(fds);
+}
+
+/* ---- How many queues ---- */
+
+#define NR_QUEUES	100
+
+FIXTURE(number)
+{
+	int fds[NR_QUEUES][2];
+};
+
+FIXTURE_VARIANT(number)
+{
+	struct limits l;
+};
+
+FIXTURE_VARIANT_ADD(number, hard) { .l = { .max = 256, .hard = 100 } };
+FIXTURE_VARIANT_ADD(number, soft) { .l = { .max = 256, .soft = 50, .hard = 100 } };
+
+/* An ordinary pipe would have one page here, a queue takes more. */
+FIXTURE_VARIANT_ADD(number, hard_6) { .l = { .max = 1, .hard = 6 } };
+FIXTURE_VARIANT_ADD(number, hard_7) { .l = { .max = 1, .hard = 7 } };
+FIXTURE_VARIANT_ADD(number, hard_8) { .l = { .max = 1, .hard = 8 } };
+FIXTURE_VARIANT_ADD(number, soft_1) { .l = { .max = 1, .soft = 1, .hard = 7 } };
+FIXTURE_VARIANT_ADD(number, soft_5) { .l = { .max = 1, .soft = 5, .hard = 8 } };
+
+FIXTURE_SETUP(number)
+{
+	REQUIRE_LIMITS();
+	ASSERT_EQ(0, limits_set(&variant->l));
+	ASSERT_EQ(0, become(WQ_NOBODY));
+}
+
+FIXTURE_TEARDOWN_PARENT(number)
+{
+	EXPECT_EQ(0, limits_restore());
+}
+
+/*
+ * New queues are to be had until the hard limit refuses one.  All their pages
+ * count, and what was refused was not charged.
+ */
+TEST_F(number, ends_at_the_hard_limit)
+{
+	/* What pipe2() has to be able to charge, be it for a while. */
+	const unsigned long most = max_of(min_of(PIPE_PAGES, variant->l.max),
+					  wq_pages(WQ_DEFAULT_DEPTH));
+	unsigned long pages;
+	int nr, had = 0, round, ret;
+
+	for (round = 0; round < 3; round++) {
+		pages = 0;
+		for (nr = 0; nr < NR_QUEUES; nr++) {
+			ret = wq_pipe(self->fds[nr], 0);
+			if (ret)
+				break;
+			pages += pages_of(self->fds[nr][0]);
+		}
+		ASSERT_EQ(-ENFILE, ret);
+		EXPECT_LT(0, nr);
+		EXPECT_LE(pages, variant->l.hard);
+		EXPECT_GT(pages + most, variant->l.hard);
+
+		if (round)
+			EXPECT_EQ(had, nr);
+		had = nr;
+		while (nr)
+			wq_close(self->fds[--nr]);
+	}
 }
 
 /* ---- Watches ---- */
@@ -560,9 +591,6 @@ FIXTURE_SETUP(watches)
 	struct rlimit lim;
 	char desc[16];
 	int i;
-
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
 
 	WQ_REQUIRE_KEYS();
 	WQ_REQUIRE_ROOT();
@@ -681,7 +709,6 @@ FIXTURE(cgroup)
 {
 	int root;
 	int child;
-	bool member;
 	int fds[2];
 };
 
@@ -736,11 +763,6 @@ FIXTURE_SETUP(cgroup)
 {
 	int ret;
 
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-	self->child = -EBADF;
-	self->member = false;
-
 	WQ_REQUIRE_PIPE();
 	WQ_REQUIRE_ROOT();
 	self->root = cgroup2_root();
@@ -759,18 +781,14 @@ FIXTURE_SETUP(cgroup)
 			     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ASSERT_LE(0, self->child);
 	ASSERT_EQ(0, cgroup_write(self->child, "cgroup.procs", "0"));
-	self->member = true;
 	ASSERT_LE(0, cgroup_memory(self->child));
 }
 
 FIXTURE_TEARDOWN(cgroup)
 {
 	wq_close(self->fds);
-	if (self->member) {
-		EXPECT_EQ(0, cgroup_write(self->root, "cgroup.procs", "0"));
-		EXPECT_EQ(0, unlinkat(self->root, "watch_queue_test",
-				      AT_REMOVEDIR));
-	}
+	EXPECT_EQ(0, cgroup_write(self->root, "cgroup.procs", "0"));
+	EXPECT_EQ(0, unlinkat(self->root, "watch_queue_test", AT_REMOVEDIR));
 }
 
 /* A queue's pages are charged to the memory cgroup of who sets its size. */
@@ -843,10 +861,19 @@ TEST_F(cgroup, no_room)
 	EXPECT_EQ(-ENOMEM, wq_set_size(self->fds[0], CGROUP_DEPTH));
 	ASSERT_EQ(0, wq_get_info(self->fds[0], &after));
 	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
-	EXPECT_EQ(wq_pages(WQ_DEFAULT_DEPTH) * getpagesize(),
-		  fcntl(self->fds[0], F_GETPIPE_SZ));
+	EXPECT_EQ(wq_pages(WQ_DEFAULT_DEPTH), pages_of(self->fds[0]));
 	ASSERT_EQ(0, cgroup_write(self->child, "memory.max", "max"));
 	EXPECT_EQ(0, wq_set_size(self->fds[0], CGROUP_DEPTH));
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	int ret;
+
+	original_ret = limits_get(&original);
+	ret = test_harness_run(argc, argv);
+	/* A set-up that failed has left its own. */
+	if (!original_ret)
+		limits_set(&original);
+	return ret;
+}

@@ -18,6 +18,30 @@
 
 #define TAG		42
 
+/* Makes a pipe of depth 1 that watches a key. */
+static int make_watched(int fds[2], int *key)
+{
+	int ret;
+
+	ret = wq_join_session();
+	if (ret < 0)
+		return ret;
+	*key = wq_add_user_key("wq", KEY_SPEC_SESSION_KEYRING);
+	if (*key < 0)
+		return *key;
+	ret = wq_pipe(fds, 0);
+	if (!ret)
+		ret = wq_set_size(fds[0], 1);
+	if (!ret)
+		ret = wq_watch_key(*key, fds[0], TAG);
+	return ret;
+}
+
+static bool is_touch(const struct wq_record *r, int key)
+{
+	return wq_is_key(r, NOTIFY_KEY_SETATTR, key) && r->tag == TAG;
+}
+
 /* ---- io_uring, without a library ---- */
 
 struct ring {
@@ -143,6 +167,20 @@ static int ring_submit_poll(struct ring *ring, int fd, unsigned int flags)
 	return ring_submit(ring, &sqe);
 }
 
+/* Reads by way of the ring.  Returns what read() would. */
+static int ring_read(struct ring *ring, int fd, void *buf, size_t size,
+		     int rw_flags)
+{
+	struct io_uring_cqe cqe;
+	int ret;
+
+	ret = ring_submit_read(ring, fd, buf, size, rw_flags);
+	if (!ret)
+		ret = ring_wait(ring, &cqe);
+	return ret ? ret : cqe.res;
+}
+
+/* Makes a ring, or leaves the set-up of the test. */
 #define REQUIRE_RING(ring) do {						\
 	int __ret = ring_make(ring);					\
 									\
@@ -165,13 +203,13 @@ struct waiter {
 };
 
 /*
- * @prepare is called in advance, @wait may block.  It returns 0 as soon as the
- * pipe is said to be readable.
+ * @prepare is called once, in advance.  @wait may block; it returns 0 as soon as
+ * the pipe is said to be readable.
  */
 struct way {
 	int	(*prepare)(struct waiter *w);
 	long	(*wait)(void *waiter);
-	bool	reads;		/* waiting and reading are one */
+	int	at_end;		/* what @wait returns at the end */
 	bool	edge;		/* sees only what comes after @prepare */
 };
 
@@ -206,12 +244,21 @@ static long wait_readv(void *arg)
 	return 0;
 }
 
+/* What poll() and its kin have said: 0 is readable, -EPIPE a mere hang-up. */
+static int judge_events(int events)
+{
+	if (events < 0)
+		return events;
+	if (events & POLLIN)
+		return 0;
+	return events & POLLHUP ? -EPIPE : -EPROTO;
+}
+
 static long wait_poll(void *arg)
 {
 	struct waiter *w = arg;
-	int ret = wq_poll(w->fd, POLLIN | POLLOUT, -1);
 
-	return ret < 0 || ret & POLLIN ? (ret < 0 ? ret : 0) : -EPROTO;
+	return judge_events(wq_poll(w->fd, POLLIN | POLLOUT, -1));
 }
 
 static long wait_select(void *arg)
@@ -264,20 +311,41 @@ static long wait_epoll(void *arg)
 	struct epoll_event ev;
 	int ret = wq_errno(epoll_wait(w->epoll, &ev, 1, -1));
 
-	if (ret < 0)
-		return ret;
-	return ret == 1 && ev.events & EPOLLIN ? 0 : -EPROTO;
+	if (ret != 1)
+		return ret < 0 ? ret : -EPROTO;
+	return judge_events(ev.events);
 }
 
-/* The signal has to be blocked by all threads. */
-static int prepare_sigio(struct waiter *w)
+/* Arms it again before. */
+static long wait_epoll_once(void *arg)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLONESHOT };
+	struct waiter *w = arg;
+
+	if (epoll_ctl(w->epoll, EPOLL_CTL_MOD, w->fd, &ev))
+		return -errno;
+	return wait_epoll(w);
+}
+
+/* The signal is blocked by the threads that are made from here on, too. */
+static int prepare_signal(struct waiter *w, int sig)
 {
 	int flags = fcntl(w->fd, F_GETFL);
+	sigset_t set;
 
-	if (flags < 0 || fcntl(w->fd, F_SETOWN, getpid()) ||
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) ||
+	    fcntl(w->fd, F_SETSIG, sig == SIGIO ? 0 : sig) ||
+	    fcntl(w->fd, F_SETOWN, getpid()) ||
 	    fcntl(w->fd, F_SETFL, flags | O_ASYNC))
 		return -errno;
 	return 0;
+}
+
+static int prepare_sigio(struct waiter *w)
+{
+	return prepare_signal(w, SIGIO);
 }
 
 static long wait_sigio(void *arg)
@@ -298,17 +366,11 @@ static int prepare_ring(struct waiter *w)
 static long wait_ring_read(void *arg)
 {
 	struct waiter *w = arg;
-	struct io_uring_cqe cqe;
-	int ret;
+	int len = ring_read(&w->ring, w->fd, w->buf, sizeof(w->buf), 0);
 
-	ret = ring_submit_read(&w->ring, w->fd, w->buf, sizeof(w->buf), 0);
-	if (!ret)
-		ret = ring_wait(&w->ring, &cqe);
-	if (ret)
-		return ret;
-	if (cqe.res < 0)
-		return cqe.res;
-	w->got = cqe.res;
+	if (len < 0)
+		return len;
+	w->got = len;
 	return 0;
 }
 
@@ -321,11 +383,7 @@ static long wait_ring_poll(void *arg)
 	ret = ring_submit_poll(&w->ring, w->fd, 0);
 	if (!ret)
 		ret = ring_wait(&w->ring, &cqe);
-	if (ret)
-		return ret;
-	if (cqe.res < 0)
-		return cqe.res;
-	return cqe.res & POLLIN ? 0 : -EPROTO;
+	return ret ? ret : judge_events(cqe.res);
 }
 
 FIXTURE(way)
@@ -333,7 +391,6 @@ FIXTURE(way)
 	int fds[2];
 	int key;
 	struct waiter w;
-	bool prepared;
 };
 
 FIXTURE_VARIANT(way)
@@ -342,15 +399,15 @@ FIXTURE_VARIANT(way)
 };
 
 FIXTURE_VARIANT_ADD(way, read) {
-	.way = { prepare_nothing, wait_read, .reads = true },
+	.way = { prepare_nothing, wait_read },
 };
 
 FIXTURE_VARIANT_ADD(way, readv) {
-	.way = { prepare_nothing, wait_readv, .reads = true },
+	.way = { prepare_nothing, wait_readv },
 };
 
 FIXTURE_VARIANT_ADD(way, poll) {
-	.way = { prepare_nothing, wait_poll },
+	.way = { prepare_nothing, wait_poll, .at_end = -EPIPE },
 };
 
 FIXTURE_VARIANT_ADD(way, select) {
@@ -358,19 +415,19 @@ FIXTURE_VARIANT_ADD(way, select) {
 };
 
 FIXTURE_VARIANT_ADD(way, epoll) {
-	.way = { prepare_epoll, wait_epoll },
+	.way = { prepare_epoll, wait_epoll, .at_end = -EPIPE },
 };
 
 FIXTURE_VARIANT_ADD(way, epoll_edge) {
-	.way = { prepare_epoll_edge, wait_epoll },
+	.way = { prepare_epoll_edge, wait_epoll, .at_end = -EPIPE },
 };
 
 FIXTURE_VARIANT_ADD(way, epoll_oneshot) {
-	.way = { prepare_epoll_once, wait_epoll },
+	.way = { prepare_epoll_once, wait_epoll_once, .at_end = -EPIPE },
 };
 
 FIXTURE_VARIANT_ADD(way, epoll_exclusive) {
-	.way = { prepare_epoll_exclusive, wait_epoll },
+	.way = { prepare_epoll_exclusive, wait_epoll, .at_end = -EPIPE },
 };
 
 FIXTURE_VARIANT_ADD(way, sigio) {
@@ -378,54 +435,18 @@ FIXTURE_VARIANT_ADD(way, sigio) {
 };
 
 FIXTURE_VARIANT_ADD(way, io_uring_read) {
-	.way = { prepare_ring, wait_ring_read, .reads = true },
+	.way = { prepare_ring, wait_ring_read },
 };
 
 FIXTURE_VARIANT_ADD(way, io_uring_poll) {
-	.way = { prepare_ring, wait_ring_poll },
+	.way = { prepare_ring, wait_ring_poll, .at_end = -EPIPE },
 };
-
-/* Makes a pipe of depth 1 that watches a key. */
-static int make_watched(int fds[2], int *key)
-{
-	int ret;
-
-	ret = wq_join_session();
-	if (ret < 0)
-		return ret;
-	*key = wq_add_user_key("wq", KEY_SPEC_SESSION_KEYRING);
-	if (*key < 0)
-		return *key;
-	ret = wq_pipe(fds, 0);
-	if (!ret)
-		ret = wq_set_size(fds[0], 1);
-	if (!ret)
-		ret = wq_watch_key(*key, fds[0], TAG);
-	return ret;
-}
-
-static void block_sigio(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGIO);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-}
 
 FIXTURE_SETUP(way)
 {
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-
 	WQ_REQUIRE_KEYS();
-	if (variant->way.prepare == prepare_ring) {
-		struct ring ring;
-
-		REQUIRE_RING(&ring);
-		close(ring.fd);
-	}
-	block_sigio();
+	if (variant->way.prepare == prepare_ring)
+		REQUIRE_RING(&self->w.ring);
 	ASSERT_EQ(0, make_watched(self->fds, &self->key));
 	self->w.fd = self->fds[0];
 }
@@ -458,9 +479,18 @@ static int collect(struct waiter *w, struct wq_record *recs, int max)
 	return n + ret;
 }
 
-static bool is_touch(const struct wq_record *r, int key)
+/* Prepares and makes @events events, in the order that suits the way. */
+static int way_events(struct waiter *w, const struct way *way, int key, int events)
 {
-	return wq_is_key(r, NOTIFY_KEY_SETATTR, key) && r->tag == TAG;
+	int ret = 0;
+
+	if (way->edge)
+		ret = way->prepare(w);
+	if (!ret)
+		ret = wq_touch_n(key, events);
+	if (!ret && !way->edge)
+		ret = way->prepare(w);
+	return ret;
 }
 
 /* Who waits is woken by the first event, each time anew. */
@@ -470,9 +500,8 @@ TEST_F(way, event_wakes)
 	struct wq_call call;
 	int i;
 
+	ASSERT_EQ(0, variant->way.prepare(&self->w));
 	for (i = 0; i < 5; i++) {
-		/* Each time from the beginning, as oneshot needs it. */
-		ASSERT_EQ(0, variant->way.prepare(&self->w));
 		ASSERT_EQ(0, wq_call_start_blocked(&call, variant->way.wait,
 						   &self->w));
 		ASSERT_EQ(0, wq_touch(self->key));
@@ -488,12 +517,7 @@ TEST_F(way, record_is_ready)
 	struct wq_record r[4];
 	struct wq_call call;
 
-	if (variant->way.edge)
-		ASSERT_EQ(0, variant->way.prepare(&self->w));
-	ASSERT_EQ(0, wq_touch(self->key));
-	if (!variant->way.edge)
-		ASSERT_EQ(0, variant->way.prepare(&self->w));
-
+	ASSERT_EQ(0, way_events(&self->w, &variant->way, self->key, 1));
 	ASSERT_EQ(0, wq_call_start(&call, variant->way.wait, &self->w));
 	ASSERT_EQ(0, wq_call_end(&call));
 	ASSERT_EQ(1, collect(&self->w, r, 4));
@@ -506,12 +530,9 @@ TEST_F(way, pending_loss_is_ready)
 	struct wq_record r[4];
 	struct wq_call call;
 
-	if (variant->way.edge)
-		ASSERT_EQ(0, variant->way.prepare(&self->w));
-	ASSERT_EQ(0, wq_touch_n(self->key, FULL + 3));
+	ASSERT_EQ(0, wq_touch_n(self->key, FULL));
+	ASSERT_EQ(0, way_events(&self->w, &variant->way, self->key, 3));
 	ASSERT_EQ(FULL * 16, wq_read(self->fds[0], self->w.buf, FULL * 16));
-	if (!variant->way.edge)
-		ASSERT_EQ(0, variant->way.prepare(&self->w));
 
 	ASSERT_EQ(0, wq_call_start(&call, variant->way.wait, &self->w));
 	ASSERT_EQ(0, wq_call_end(&call));
@@ -530,9 +551,7 @@ TEST_F(way, end_wakes)
 	ASSERT_EQ(0, close(self->fds[1]));
 	self->fds[1] = -EBADF;
 
-	/* A hang-up is no POLLIN. */
-	EXPECT_EQ(variant->way.reads || variant->way.wait == wait_select ||
-		  variant->way.edge ? 0 : -EPROTO, wq_call_end(&call));
+	EXPECT_EQ(variant->way.at_end, wq_call_end(&call));
 	EXPECT_EQ(0, self->w.got);
 	EXPECT_EQ(0, wq_read(self->fds[0], &c, 1));
 }
@@ -553,6 +572,64 @@ TEST_F(way, removal_wakes)
 	EXPECT_EQ(self->key, r[0].id);
 }
 
+struct ping_pong {
+	struct waiter *w;
+	const struct way *way;
+	int rounds;
+	int answered;
+};
+
+static long ping_pong_answer(void *arg)
+{
+	struct ping_pong *p = arg;
+	struct wq_record r[2];
+	long ret;
+	int i;
+
+	for (i = 0; i < p->rounds; i++) {
+		ret = p->way->wait(p->w);
+		if (ret)
+			return ret;
+		if (collect(p->w, r, 2) != 1)
+			return -EBADMSG;
+		__atomic_store_n(&p->answered, i + 1, __ATOMIC_RELEASE);
+	}
+	return 0;
+}
+
+/* Whether the answer to the event before number @i comes. */
+static bool ping_pong_await(const struct ping_pong *p, int i)
+{
+	const __u64 end = wq_now_ms() + WQ_PATIENCE_MS;
+
+	while (__atomic_load_n(&p->answered, __ATOMIC_ACQUIRE) != i) {
+		if (wq_now_ms() > end)
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+/* No wake-up is missed: each event is answered before there is the next. */
+TEST_F_TIMEOUT(way, misses_no_wakeup, 120)
+{
+	struct ping_pong p = {
+		.w = &self->w,
+		.way = &variant->way,
+		.rounds = wq_env("WQ_ROUNDS", 500),
+	};
+	struct wq_call call;
+	int i;
+
+	ASSERT_EQ(0, variant->way.prepare(&self->w));
+	ASSERT_EQ(0, wq_call_start(&call, ping_pong_answer, &p));
+	for (i = 0; i < p.rounds && ping_pong_await(&p, i); i++)
+		ASSERT_EQ(0, wq_touch(self->key));
+	EXPECT_EQ(p.rounds, i)
+		TH_LOG("no answer to event %d", i);
+	EXPECT_EQ(0, wq_call_end(&call));
+}
+
 /* ---- Every event, not only the first ---- */
 
 FIXTURE(wait)
@@ -564,11 +641,7 @@ FIXTURE(wait)
 
 FIXTURE_SETUP(wait)
 {
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-
 	WQ_REQUIRE_KEYS();
-	block_sigio();
 	ASSERT_EQ(0, make_watched(self->fds, &self->key));
 }
 
@@ -628,26 +701,30 @@ TEST_F(wait, epoll_edge)
 TEST_F(wait, epoll_edge_then_read_until_eagain)
 {
 	struct waiter w = { .fd = self->fds[0] };
-	int round, records, losses;
-	struct wq_record r;
+	struct wq_record r[FULL + 2];
+	int round, i;
 
 	ASSERT_EQ(0, prepare_epoll_edge(&w));
-	ASSERT_LE(0, wq_set_nonblock(self->fds[0], true));
 	for (round = 1; round < 20; round++) {
 		ASSERT_EQ(0, wq_touch_n(self->key, FULL + round));
 		ASSERT_EQ(1, epoll_ready(w.epoll));
-		records = losses = 0;
-		while (wq_read(self->fds[0], self->buf, 16) == 16) {
-			ASSERT_EQ(16, wq_decode(self->buf, 16, &r));
-			if (wq_is_loss_of(&r, round))
-				losses++;
-			else if (is_touch(&r, self->key))
-				records++;
-		}
-		EXPECT_EQ(FULL, records);
-		EXPECT_EQ(1, losses);
+		ASSERT_EQ(FULL + 1, wq_read_all(self->fds[0], r, FULL + 2));
+		for (i = 0; i < FULL; i++)
+			EXPECT_TRUE(is_touch(&r[i], self->key));
+		EXPECT_TRUE(wq_is_loss_of(&r[FULL], round));
 		EXPECT_EQ(0, epoll_ready(w.epoll));
 	}
+}
+
+/* Takes @sig if it is there. */
+static int take_signal(int sig, siginfo_t *si)
+{
+	const struct timespec now = {};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	return wq_errno(sigtimedwait(&set, si, &now));
 }
 
 /*
@@ -657,267 +734,241 @@ TEST_F(wait, epoll_edge_then_read_until_eagain)
 TEST_F(wait, signal_for_each)
 {
 	const int sig = SIGRTMIN + 1;
-	const struct timespec now = {};
 	struct waiter w = { .fd = self->fds[0] };
 	siginfo_t si;
-	sigset_t set;
 	int i;
 
-	sigemptyset(&set);
-	sigaddset(&set, sig);
-	ASSERT_EQ(0, sigprocmask(SIG_BLOCK, &set, NULL));
-	ASSERT_EQ(0, fcntl(self->fds[0], F_SETSIG, sig));
-	ASSERT_EQ(0, prepare_sigio(&w));
-
+	ASSERT_EQ(0, prepare_signal(&w, sig));
 	ASSERT_EQ(0, wq_touch_n(self->key, FULL + 5));
 	for (i = 0; i < FULL + 1; i++) {
-		ASSERT_EQ(sig, sigtimedwait(&set, &si, &now));
+		ASSERT_EQ(sig, take_signal(sig, &si));
 		EXPECT_EQ(self->fds[0], si.si_fd);
 		EXPECT_EQ(POLL_IN, si.si_code);
 		EXPECT_TRUE(si.si_band & POLLIN);
 	}
-	EXPECT_EQ(-1, sigtimedwait(&set, &si, &now));
-	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_EQ(-EAGAIN, take_signal(sig, &si));
 
 	/* No signal without O_ASYNC. */
 	ASSERT_EQ(0, fcntl(self->fds[0], F_SETFL, O_RDONLY));
 	ASSERT_EQ((FULL + 1) * 16,
 		  wq_read(self->fds[0], self->buf, sizeof(self->buf)));
 	ASSERT_EQ(0, wq_touch(self->key));
-	EXPECT_EQ(-1, sigtimedwait(&set, &si, &now));
+	EXPECT_EQ(-EAGAIN, take_signal(sig, &si));
 }
 
 /* SIGIO comes again after each read. */
 TEST_F(wait, sigio_each_time)
 {
-	const struct timespec now = {};
 	struct waiter w = { .fd = self->fds[0] };
 	siginfo_t si;
-	sigset_t set;
 	int i;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGIO);
 	ASSERT_EQ(0, prepare_sigio(&w));
 	for (i = 0; i < 10; i++) {
 		ASSERT_EQ(0, wq_touch(self->key));
-		EXPECT_EQ(SIGIO, sigtimedwait(&set, &si, &now));
-		EXPECT_EQ(-1, sigtimedwait(&set, &si, &now));
+		EXPECT_EQ(SIGIO, take_signal(SIGIO, &si));
+		EXPECT_EQ(-EAGAIN, take_signal(SIGIO, &si));
 		ASSERT_EQ(16, wq_read(self->fds[0], self->buf, 16));
 	}
 }
 
-/* One multishot poll of io_uring completes once for each event. */
-TEST_F(wait, io_uring_poll_multishot)
-{
-	struct io_uring_cqe cqe;
-	struct ring ring;
-	int i;
+/* ---- io_uring ---- */
 
-	REQUIRE_RING(&ring);
-	ASSERT_EQ(0, ring_submit_poll(&ring, self->fds[0], IORING_POLL_ADD_MULTI));
-	for (i = 0; i < FULL + 1; i++) {
-		ASSERT_EQ(0, wq_touch(self->key));
-		ASSERT_EQ(0, ring_wait(&ring, &cqe));
-		EXPECT_TRUE(cqe.res > 0 && cqe.res & POLLIN);
-		ASSERT_TRUE(cqe.flags & IORING_CQE_F_MORE);
-	}
-	EXPECT_FALSE(ring_take(&ring, &cqe));
-	close(ring.fd);
+FIXTURE(io_uring)
+{
+	int fds[2];
+	int key;
+	struct ring ring;
+	char buf[64];
+};
+
+FIXTURE_SETUP(io_uring)
+{
+	WQ_REQUIRE_KEYS();
+	REQUIRE_RING(&self->ring);
+	ASSERT_EQ(0, make_watched(self->fds, &self->key));
 }
 
-/* A read of io_uring waits for an event; another thread need not be there. */
-TEST_F(wait, io_uring_read_waits)
+FIXTURE_TEARDOWN(io_uring)
+{
+	close(self->ring.fd);
+	wq_close(self->fds);
+}
+
+/* One multishot poll of io_uring completes once for each event. */
+TEST_F(io_uring, poll_multishot)
+{
+	struct io_uring_cqe cqe;
+	int i;
+
+	ASSERT_EQ(0, ring_submit_poll(&self->ring, self->fds[0],
+				      IORING_POLL_ADD_MULTI));
+	for (i = 0; i < FULL + 1; i++) {
+		ASSERT_EQ(0, wq_touch(self->key));
+		ASSERT_EQ(0, ring_wait(&self->ring, &cqe));
+		EXPECT_EQ(0, judge_events(cqe.res));
+		ASSERT_TRUE(cqe.flags & IORING_CQE_F_MORE);
+	}
+	EXPECT_FALSE(ring_take(&self->ring, &cqe));
+}
+
+/* A read waits for an event; another thread need not be there. */
+TEST_F(io_uring, read_waits)
 {
 	struct io_uring_cqe cqe;
 	struct wq_record r;
-	struct ring ring;
 	int i;
 
-	REQUIRE_RING(&ring);
 	for (i = 0; i < 10; i++) {
-		ASSERT_EQ(0, ring_submit_read(&ring, self->fds[0], self->buf,
-					      sizeof(self->buf), 0));
-		EXPECT_EQ(0, ring_enter(&ring, 0, 0));
-		EXPECT_FALSE(ring_take(&ring, &cqe));
+		ASSERT_EQ(0, ring_submit_read(&self->ring, self->fds[0],
+					      self->buf, sizeof(self->buf), 0));
+		EXPECT_EQ(0, ring_enter(&self->ring, 0, 0));
+		EXPECT_FALSE(ring_take(&self->ring, &cqe));
 		ASSERT_EQ(0, wq_touch(self->key));
-		ASSERT_EQ(0, ring_wait(&ring, &cqe));
+		ASSERT_EQ(0, ring_wait(&self->ring, &cqe));
 		ASSERT_EQ(16, cqe.res);
 		ASSERT_EQ(16, wq_decode(self->buf, 16, &r));
 		EXPECT_TRUE(is_touch(&r, self->key));
 	}
-	close(ring.fd);
 }
 
 /* Several waiting reads share the events, each gets a record of its own. */
-TEST_F(wait, io_uring_reads_share)
+TEST_F(io_uring, reads_share)
 {
 	struct io_uring_cqe cqe;
-	struct ring ring;
+	struct wq_record r;
 	char buf[4][16];
 	int i;
 
-	REQUIRE_RING(&ring);
 	for (i = 0; i < 4; i++)
-		ASSERT_EQ(0, ring_submit_read(&ring, self->fds[0], buf[i],
+		ASSERT_EQ(0, ring_submit_read(&self->ring, self->fds[0], buf[i],
 					      sizeof(buf[i]), 0));
 	ASSERT_EQ(0, wq_touch_n(self->key, 4));
 	for (i = 0; i < 4; i++) {
-		ASSERT_EQ(0, ring_wait(&ring, &cqe));
+		ASSERT_EQ(0, ring_wait(&self->ring, &cqe));
 		EXPECT_EQ(16, cqe.res);
+	}
+	for (i = 0; i < 4; i++) {
+		EXPECT_EQ(16, wq_decode(buf[i], 16, &r));
+		EXPECT_TRUE(is_touch(&r, self->key));
 	}
 	EXPECT_EQ(0, wq_fionread(self->fds[0]));
-	close(ring.fd);
 }
 
-/* RWF_NOWAIT and O_NONBLOCK are EAGAIN at once for io_uring too. */
-TEST_F(wait, io_uring_read_nowait)
+/* RWF_NOWAIT makes an empty pipe EAGAIN at once. */
+TEST_F(io_uring, read_nowait)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(-EAGAIN, ring_read(&self->ring, self->fds[0], self->buf,
+					     sizeof(self->buf), RWF_NOWAIT));
+		ASSERT_EQ(0, wq_touch(self->key));
+		EXPECT_EQ(-ENOBUFS, ring_read(&self->ring, self->fds[0],
+					      self->buf, 15, RWF_NOWAIT));
+		EXPECT_EQ(16, ring_read(&self->ring, self->fds[0], self->buf,
+					sizeof(self->buf), RWF_NOWAIT));
+	}
+}
+
+/* O_NONBLOCK does not: io_uring waits for such a pipe as for any other. */
+TEST_F(io_uring, read_nonblock)
 {
 	struct io_uring_cqe cqe;
-	struct ring ring;
-	int nonblock;
 
-	REQUIRE_RING(&ring);
-	for (nonblock = 0; nonblock < 2; nonblock++) {
-		const int flags = nonblock ? 0 : RWF_NOWAIT;
-
-		ASSERT_LE(0, wq_set_nonblock(self->fds[0], nonblock));
-		ASSERT_EQ(0, ring_submit_read(&ring, self->fds[0], self->buf,
-					      sizeof(self->buf), flags));
-		ASSERT_EQ(0, ring_wait(&ring, &cqe));
-		EXPECT_EQ(-EAGAIN, cqe.res);
-
-		ASSERT_EQ(0, wq_touch(self->key));
-		ASSERT_EQ(0, ring_submit_read(&ring, self->fds[0], self->buf,
-					      15, flags));
-		ASSERT_EQ(0, ring_wait(&ring, &cqe));
-		EXPECT_EQ(-ENOBUFS, cqe.res);
-		ASSERT_EQ(0, ring_submit_read(&ring, self->fds[0], self->buf,
-					      sizeof(self->buf), flags));
-		ASSERT_EQ(0, ring_wait(&ring, &cqe));
-		EXPECT_EQ(16, cqe.res);
-	}
-	close(ring.fd);
+	ASSERT_LE(0, wq_set_nonblock(self->fds[0], true));
+	ASSERT_EQ(0, ring_submit_read(&self->ring, self->fds[0], self->buf,
+				      sizeof(self->buf), 0));
+	EXPECT_FALSE(ring_take(&self->ring, &cqe));
+	ASSERT_EQ(0, wq_touch(self->key));
+	ASSERT_EQ(0, ring_wait(&self->ring, &cqe));
+	EXPECT_EQ(16, cqe.res);
 }
 
-/* ---- Several waiters ---- */
+/* ---- Several readers ---- */
+
+/* A thread that sleeps in a read() that has room for one record. */
+struct sleeper {
+	struct wq_call call;
+	struct wq_reader reader;
+	char buf[WQ_KEY_RECORD];
+};
+
+static int sleeper_start(struct sleeper *s, int fd)
+{
+	s->reader = (struct wq_reader){ fd, s->buf, sizeof(s->buf) };
+	return wq_call_start_blocked(&s->call, wq_reader_read, &s->reader);
+}
+
+static long sleeper_end(struct sleeper *s)
+{
+	return wq_call_end(&s->call);
+}
 
 /* Two events wake two readers, each of which takes one. */
 TEST_F(wait, two_events_wake_two_readers)
 {
-	char buf[2][16];
-	struct wq_reader reader[2] = {
-		{ .fd = self->fds[0], .buf = buf[0], .size = 16 },
-		{ .fd = self->fds[0], .buf = buf[1], .size = 16 },
-	};
-	struct wq_call call[2];
+	struct sleeper s[2];
 	int round, i;
 
 	for (round = 0; round < 20; round++) {
 		for (i = 0; i < 2; i++)
-			ASSERT_EQ(0, wq_call_start_blocked(&call[i],
-							   wq_reader_read,
-							   &reader[i]));
+			ASSERT_EQ(0, sleeper_start(&s[i], self->fds[0]));
 		ASSERT_EQ(0, wq_touch_n(self->key, 2));
 		for (i = 0; i < 2; i++)
-			ASSERT_EQ(16, wq_call_end(&call[i]));
+			ASSERT_EQ(16, sleeper_end(&s[i]));
 		ASSERT_EQ(0, wq_fionread(self->fds[0]));
 	}
 }
 
-/*
- * The reader that an event wakes may be unable to take it.  It passes the
- * wake-up on to the one that waits behind it.
- */
-FIXTURE(pass_on)
+/* A crowd of readers takes as many events as it is, and nobody is left behind. */
+TEST_F(wait, crowd_of_readers)
 {
-	FIXTURE_DATA(wait) wait;
-};
+	struct sleeper s[FULL];
+	int round, i;
 
-FIXTURE_VARIANT(pass_on)
-{
-	size_t size;		/* the first reader's buffer */
-	bool mapped;
-	long expected;		/* what it gets, if it is the one to be woken */
-};
-
-FIXTURE_VARIANT_ADD(pass_on, buffer_too_small) {
-	.size = 8, .mapped = true, .expected = -ENOBUFS,
-};
-
-FIXTURE_VARIANT_ADD(pass_on, fault) {
-	.size = 16, .mapped = false, .expected = -EFAULT,
-};
-
-FIXTURE_SETUP(pass_on)
-{
-	wait_setup(_metadata, &self->wait, NULL);
+	for (round = 0; round < 5; round++) {
+		for (i = 0; i < FULL; i++)
+			ASSERT_EQ(0, sleeper_start(&s[i], self->fds[0]));
+		ASSERT_EQ(0, wq_touch_n(self->key, FULL));
+		for (i = 0; i < FULL; i++)
+			ASSERT_EQ(16, sleeper_end(&s[i]));
+	}
 }
 
-FIXTURE_TEARDOWN(pass_on)
+/* The end is for all readers. */
+TEST_F(wait, end_wakes_all_readers)
 {
-	wq_close(self->wait.fds);
-}
-
-TEST_F(pass_on, to_the_next_reader)
-{
-	char small[16], large[16];
-	struct wq_reader reader[2] = {
-		{
-			.fd = self->wait.fds[0],
-			.buf = variant->mapped ? small : wq_hole(),
-			.size = variant->size,
-		}, {
-			.fd = self->wait.fds[0],
-			.buf = large,
-			.size = sizeof(large),
-		},
-	};
-	struct wq_call call[2];
-	long ret;
+	struct sleeper s[3];
 	int i;
 
-	for (i = 0; i < 2; i++)
-		ASSERT_EQ(0, wq_call_start_blocked(&call[i], wq_reader_read,
-						   &reader[i]));
-	ASSERT_EQ(0, wq_touch(self->wait.key));
-
-	EXPECT_EQ(16, wq_call_end(&call[1]));
-
-	/* Lets the first one go where the second was woken instead of it. */
-	wq_close(self->wait.fds);
-	ret = wq_call_end(&call[0]);
-	EXPECT_TRUE(ret == variant->expected || ret == 0)
-		TH_LOG("%ld", ret);
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, sleeper_start(&s[i], self->fds[0]));
+	ASSERT_EQ(0, close(self->fds[1]));
+	self->fds[1] = -EBADF;
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(0, sleeper_end(&s[i]));
 }
 
 /* A reader that a signal takes away leaves the event to the other. */
 TEST_F(wait, interrupted_reader_leaves_event_to_other)
 {
-	char buf[2][16];
-	struct wq_reader reader[2] = {
-		{ .fd = self->fds[0], .buf = buf[0], .size = 16 },
-		{ .fd = self->fds[0], .buf = buf[1], .size = 16 },
-	};
-	struct wq_call call[2];
-	long ret[2];
+	struct sleeper s[2];
 	int round, i;
+	long ret;
 
 	for (round = 0; round < 50; round++) {
 		for (i = 0; i < 2; i++)
-			ASSERT_EQ(0, wq_call_start_blocked(&call[i],
-							   wq_reader_read,
-							   &reader[i]));
+			ASSERT_EQ(0, sleeper_start(&s[i], self->fds[0]));
 		/* Both at once: either may be first. */
-		pthread_kill(call[0].thread, SIGUSR2);
+		pthread_kill(s[0].call.thread, SIGUSR2);
 		ASSERT_EQ(0, wq_touch(self->key));
 
-		ret[0] = wq_call_end(&call[0]);
-		ASSERT_TRUE(ret[0] == -EINTR || ret[0] == 16);
-		if (ret[0] == 16)
+		ret = sleeper_end(&s[0]);
+		ASSERT_TRUE(ret == -EINTR || ret == 16);
+		if (ret == 16)
 			ASSERT_EQ(0, wq_touch(self->key));
-		ret[1] = wq_call_end(&call[1]);
-		ASSERT_EQ(16, ret[1]);
+		ASSERT_EQ(16, sleeper_end(&s[1]));
 		ASSERT_EQ(0, wq_fionread(self->fds[0]));
 	}
 }
@@ -926,20 +977,16 @@ TEST_F(wait, interrupted_reader_leaves_event_to_other)
 TEST_F(wait, poll_and_reader_both_wake)
 {
 	struct waiter w = { .fd = self->fds[0] };
-	struct wq_reader reader = {
-		.fd = self->fds[0], .buf = self->buf, .size = 16,
-	};
-	struct wq_call call[3];
-	int epoll;
+	struct wq_call call;
+	struct sleeper s;
 
 	ASSERT_EQ(0, prepare_epoll(&w));
-	epoll = w.epoll;
-	ASSERT_EQ(0, wq_call_start_blocked(&call[0], wq_reader_read, &reader));
-	ASSERT_EQ(0, wq_call_start_blocked(&call[1], wait_epoll, &w));
+	ASSERT_EQ(0, sleeper_start(&s, self->fds[0]));
+	ASSERT_EQ(0, wq_call_start_blocked(&call, wait_epoll, &w));
 	ASSERT_EQ(0, wq_touch_n(self->key, 2));
-	EXPECT_EQ(16, wq_call_end(&call[0]));
-	EXPECT_EQ(0, wq_call_end(&call[1]));
-	EXPECT_EQ(1, epoll_ready(epoll));
+	EXPECT_EQ(16, sleeper_end(&s));
+	EXPECT_EQ(0, wq_call_end(&call));
+	EXPECT_EQ(1, epoll_ready(w.epoll));
 }
 
 /* Two EPOLLEXCLUSIVE waiters: an event wakes one at least, two wake both. */
@@ -962,49 +1009,57 @@ TEST_F(wait, epoll_exclusive_two_waiters)
 	EXPECT_EQ(32, wq_fionread(self->fds[0]));
 }
 
-/* A crowd of readers takes as many events as it is, and nobody is left behind. */
-TEST_F(wait, crowd_of_readers)
+/*
+ * The reader that an event wakes may be unable to take it.  It passes the wake-up
+ * on to the one that waits behind it.
+ */
+FIXTURE(pass_on)
 {
-	enum { CROWD = FULL };
-	struct wq_reader reader[CROWD];
-	struct wq_call call[CROWD];
-	char buf[CROWD][16];
-	int round, i;
+	int fds[2];
+	int key;
+};
 
-	for (round = 0; round < 5; round++) {
-		for (i = 0; i < CROWD; i++) {
-			reader[i].fd = self->fds[0];
-			reader[i].buf = buf[i];
-			reader[i].size = 16;
-			ASSERT_EQ(0, wq_call_start_blocked(&call[i],
-							   wq_reader_read,
-							   &reader[i]));
-		}
-		ASSERT_EQ(0, wq_touch_n(self->key, CROWD));
-		for (i = 0; i < CROWD; i++)
-			ASSERT_EQ(16, wq_call_end(&call[i]));
-	}
+FIXTURE_VARIANT(pass_on)
+{
+	size_t size;		/* the first reader's buffer */
+	bool hole;		/* which may be none */
+	int ret;		/* what that reader gets */
+};
+
+FIXTURE_VARIANT_ADD(pass_on, buffer_too_small) {
+	.size = 8, .ret = -ENOBUFS,
+};
+
+FIXTURE_VARIANT_ADD(pass_on, fault) {
+	.size = 16, .hole = true, .ret = -EFAULT,
+};
+
+FIXTURE_SETUP(pass_on)
+{
+	WQ_REQUIRE_KEYS();
+	ASSERT_EQ(0, make_watched(self->fds, &self->key));
 }
 
-/* The end is for all readers. */
-TEST_F(wait, end_wakes_all_readers)
+FIXTURE_TEARDOWN(pass_on)
 {
-	char buf[3][16];
-	struct wq_reader reader[3];
-	struct wq_call call[3];
-	int i;
+	wq_close(self->fds);
+}
 
-	for (i = 0; i < 3; i++) {
-		reader[i].fd = self->fds[0];
-		reader[i].buf = buf[i];
-		reader[i].size = 16;
-		ASSERT_EQ(0, wq_call_start_blocked(&call[i], wq_reader_read,
-						   &reader[i]));
-	}
-	ASSERT_EQ(0, close(self->fds[1]));
-	self->fds[1] = -EBADF;
-	for (i = 0; i < 3; i++)
-		EXPECT_EQ(0, wq_call_end(&call[i]));
+/* They are woken in the order in which they came. */
+TEST_F(pass_on, to_the_next_reader)
+{
+	struct sleeper first, second;
+
+	first.reader = (struct wq_reader){
+		self->fds[0], variant->hole ? wq_hole() : first.buf, variant->size
+	};
+	ASSERT_EQ(0, wq_call_start_blocked(&first.call, wq_reader_read,
+					   &first.reader));
+	ASSERT_EQ(0, sleeper_start(&second, self->fds[0]));
+	ASSERT_EQ(0, wq_touch(self->key));
+
+	EXPECT_EQ(variant->ret, sleeper_end(&first));
+	EXPECT_EQ(16, sleeper_end(&second));
 }
 
 /* ---- Signals and waiting ---- */
@@ -1012,24 +1067,21 @@ TEST_F(wait, end_wakes_all_readers)
 /* A signal interrupts a waiting read(): EINTR, and nothing is lost by it. */
 TEST_F(wait, signal_interrupts_read)
 {
-	struct wq_reader reader = {
-		.fd = self->fds[0], .buf = self->buf, .size = sizeof(self->buf),
-	};
-	struct wq_call call;
+	struct sleeper s;
 
-	ASSERT_EQ(0, wq_call_start_blocked(&call, wq_reader_read, &reader));
-	ASSERT_EQ(0, pthread_kill(call.thread, SIGUSR2));
-	EXPECT_EQ(-EINTR, wq_call_end(&call));
+	ASSERT_EQ(0, sleeper_start(&s, self->fds[0]));
+	ASSERT_EQ(0, pthread_kill(s.call.thread, SIGUSR2));
+	EXPECT_EQ(-EINTR, sleeper_end(&s));
 
 	ASSERT_EQ(0, wq_touch(self->key));
 	EXPECT_EQ(16, wq_read(self->fds[0], self->buf, sizeof(self->buf)));
 }
 
-static volatile sig_atomic_t restarted;
+static bool restarted;
 
 static void restart_handler(int sig)
 {
-	restarted = 1;
+	__atomic_store_n(&restarted, true, __ATOMIC_RELEASE);
 }
 
 /* With SA_RESTART it goes on waiting. */
@@ -1039,19 +1091,16 @@ TEST_F(wait, signal_restarts_read)
 		.sa_handler = restart_handler,
 		.sa_flags = SA_RESTART,
 	};
-	struct wq_reader reader = {
-		.fd = self->fds[0], .buf = self->buf, .size = sizeof(self->buf),
-	};
-	struct wq_call call;
+	struct sleeper s;
 
 	ASSERT_EQ(0, sigaction(SIGUSR1, &sa, NULL));
-	ASSERT_EQ(0, wq_call_start_blocked(&call, wq_reader_read, &reader));
-	ASSERT_EQ(0, pthread_kill(call.thread, SIGUSR1));
-	while (!restarted)
+	ASSERT_EQ(0, sleeper_start(&s, self->fds[0]));
+	ASSERT_EQ(0, pthread_kill(s.call.thread, SIGUSR1));
+	while (!__atomic_load_n(&restarted, __ATOMIC_ACQUIRE))
 		sched_yield();
-	ASSERT_EQ(0, wq_call_blocked(&call));
+	ASSERT_EQ(0, wq_call_blocked(&s.call));
 	ASSERT_EQ(0, wq_touch(self->key));
-	EXPECT_EQ(16, wq_call_end(&call));
+	EXPECT_EQ(16, sleeper_end(&s));
 }
 
 /* ---- All agree ---- */
@@ -1062,44 +1111,33 @@ TEST_F(wait, signal_restarts_read)
  */
 FIXTURE(agree)
 {
-	FIXTURE_DATA(wait) wait;
+	int fds[2];
+	int key;
+	char buf[4096];
 };
 
 FIXTURE_VARIANT(agree)
 {
 	unsigned int depth;
-	size_t size;
-	bool edge;
+	int size;		/* the reader's buffer */
 };
 
-FIXTURE_VARIANT_ADD(agree, depth_1_one_record) {
-	.depth = 1, .size = 16,
-};
-
-FIXTURE_VARIANT_ADD(agree, depth_1_full) {
-	.depth = 1, .size = FULL * 16,
-};
-
-FIXTURE_VARIANT_ADD(agree, depth_1_all) {
-	.depth = 1, .size = 4096,
-};
-
-FIXTURE_VARIANT_ADD(agree, depth_64_433) {
-	.depth = 64, .size = 433,
-};
+FIXTURE_VARIANT_ADD(agree, depth_1_one_record) { .depth = 1, .size = 16 };
+FIXTURE_VARIANT_ADD(agree, depth_1_full) { .depth = 1, .size = FULL * 16 };
+FIXTURE_VARIANT_ADD(agree, depth_1_all) { .depth = 1, .size = 4096 };
+FIXTURE_VARIANT_ADD(agree, depth_64_433) { .depth = 64, .size = 433 };
 
 FIXTURE_SETUP(agree)
 {
-	wait_setup(_metadata, &self->wait, NULL);
-	if (_metadata->exit_code)
-		return;
-	ASSERT_EQ(0, wq_set_size(self->wait.fds[0], variant->depth));
-	ASSERT_LE(0, wq_set_nonblock(self->wait.fds[0], true));
+	WQ_REQUIRE_KEYS();
+	ASSERT_EQ(0, make_watched(self->fds, &self->key));
+	ASSERT_EQ(0, wq_set_size(self->fds[0], variant->depth));
+	ASSERT_LE(0, wq_set_nonblock(self->fds[0], true));
 }
 
 FIXTURE_TEARDOWN(agree)
 {
-	wq_close(self->wait.fds);
+	wq_close(self->fds);
 }
 
 static int agree_post(void *arg)
@@ -1109,149 +1147,38 @@ static int agree_post(void *arg)
 
 TEST_F_TIMEOUT(agree, on_whether_there_is_something, 120)
 {
-	uint64_t end = wq_stress_end();
-	const int fd = self->wait.fds[0];
+	const __u64 end = wq_stress_end();
+	const int whole = variant->size / 16 * 16;
 	struct wq_tally tally = {};
 	struct wq_worker poster;
 	struct wq_record r;
 	bool stop = false;
+	int avail, len;
 	size_t pos;
 
-	ASSERT_EQ(0, wq_worker_start(&poster, agree_post, &self->wait.key,
-				     &stop));
+	ASSERT_EQ(0, wq_worker_start(&poster, agree_post, &self->key, &stop));
 	while (wq_now_ms() < end) {
-		ssize_t len;
-		int avail;
-
-		ASSERT_EQ(POLLIN, wq_poll(fd, POLLIN, WQ_PATIENCE_MS));
-		avail = wq_fionread(fd);
+		ASSERT_EQ(POLLIN, wq_poll(self->fds[0], POLLIN, WQ_PATIENCE_MS));
+		avail = wq_fionread(self->fds[0]);
 		ASSERT_LE(16, avail);
-		len = wq_read(fd, self->wait.buf, variant->size);
-		ASSERT_LE(16, len);
-		ASSERT_LE(avail < (int)variant->size ? avail :
-			  (int)(variant->size / 16 * 16), len);
+		len = wq_read(self->fds[0], self->buf, variant->size);
+		ASSERT_LE(avail < whole ? avail : whole, len);
 
-		wq_for_each_record(r, pos, self->wait.buf, len) {
+		wq_for_each_record(r, pos, self->buf, len) {
 			if (wq_is_loss(&r))
 				tally.lost += r.lost;
-			else if (is_touch(&r, self->wait.key))
+			else if (is_touch(&r, self->key))
 				tally.records++;
 			else
 				break;
 		}
-		ASSERT_EQ((size_t)len, pos);
+		ASSERT_EQ(len, (int)pos);
 	}
 	wq_stop(&stop);
 	ASSERT_EQ(0, wq_worker_end(&poster));
 
-	ASSERT_EQ(0, wq_drain(fd, &tally));
+	ASSERT_EQ(0, wq_drain(self->fds[0], &tally));
 	EXPECT_EQ(poster.rounds, tally.records + tally.lost);
-}
-
-/* Blocking readers miss no wake-up: each event is answered before the next. */
-FIXTURE(ping_pong)
-{
-	FIXTURE_DATA(way) way;
-};
-
-FIXTURE_VARIANT(ping_pong)
-{
-	struct way way;
-	bool again;		/* prepare before each */
-};
-
-FIXTURE_VARIANT_ADD(ping_pong, read) {
-	.way = { prepare_nothing, wait_read, .reads = true },
-};
-
-FIXTURE_VARIANT_ADD(ping_pong, poll) {
-	.way = { prepare_nothing, wait_poll },
-};
-
-FIXTURE_VARIANT_ADD(ping_pong, epoll) {
-	.way = { prepare_epoll, wait_epoll },
-};
-
-FIXTURE_VARIANT_ADD(ping_pong, epoll_edge) {
-	.way = { prepare_epoll_edge, wait_epoll },
-};
-
-FIXTURE_VARIANT_ADD(ping_pong, sigio) {
-	.way = { prepare_sigio, wait_sigio },
-};
-
-FIXTURE_VARIANT_ADD(ping_pong, io_uring_read) {
-	.way = { prepare_ring, wait_ring_read, .reads = true },
-};
-
-FIXTURE_VARIANT_ADD(ping_pong, io_uring_poll) {
-	.way = { prepare_ring, wait_ring_poll },
-};
-
-FIXTURE_SETUP(ping_pong)
-{
-	const FIXTURE_VARIANT(way) v = { .way = variant->way };
-
-	way_setup(_metadata, &self->way, &v);
-}
-
-FIXTURE_TEARDOWN(ping_pong)
-{
-	wq_close(self->way.fds);
-}
-
-struct ping_pong {
-	struct waiter *w;
-	const struct way *way;
-	int rounds;
-	int answered;
-};
-
-static long ping_pong_answer(void *arg)
-{
-	struct ping_pong *p = arg;
-	struct wq_record r[2];
-	long ret;
-	int i;
-
-	for (i = 0; i < p->rounds; i++) {
-		ret = p->way->wait(p->w);
-		if (ret)
-			return ret;
-		if (collect(p->w, r, 2) != 1)
-			return -EBADMSG;
-		__atomic_store_n(&p->answered, i + 1, __ATOMIC_RELEASE);
-	}
-	return 0;
-}
-
-TEST_F_TIMEOUT(ping_pong, misses_no_wakeup, 120)
-{
-	struct ping_pong p = {
-		.w = &self->way.w,
-		.way = &variant->way,
-		.rounds = wq_env("WQ_ROUNDS", 3000),
-	};
-	uint64_t limit;
-	struct wq_call call;
-	int i;
-
-	ASSERT_EQ(0, variant->way.prepare(&self->way.w));
-	ASSERT_EQ(0, wq_call_start(&call, ping_pong_answer, &p));
-	for (i = 0; i < p.rounds; i++) {
-		ASSERT_EQ(0, wq_touch(self->way.key));
-		limit = wq_now_ms() + WQ_PATIENCE_MS;
-		while (__atomic_load_n(&p.answered, __ATOMIC_ACQUIRE) != i + 1) {
-			if (wq_now_ms() > limit)
-				break;
-			sched_yield();
-		}
-		if (__atomic_load_n(&p.answered, __ATOMIC_ACQUIRE) != i + 1)
-			break;
-	}
-	EXPECT_EQ(p.rounds, i)
-		TH_LOG("no answer to event %d", i);
-	EXPECT_EQ(0, wq_call_end(&call));
 }
 
 TEST_HARNESS_MAIN

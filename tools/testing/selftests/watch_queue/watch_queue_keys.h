@@ -23,7 +23,7 @@
  */
 #define WQ_PATIENCE_MS	10000
 
-static inline uint64_t wq_now_ms(void)
+static inline __u64 wq_now_ms(void)
 {
 	struct timespec ts;
 
@@ -39,7 +39,7 @@ static inline unsigned long wq_env(const char *name, unsigned long or_else)
 }
 
 /* When a stress test that starts now is to end. */
-static inline uint64_t wq_stress_end(void)
+static inline __u64 wq_stress_end(void)
 {
 	return wq_now_ms() + 1000 * wq_env("WQ_SECONDS", 3);
 }
@@ -93,13 +93,13 @@ static inline int wq_seq_watch(const struct wq_seq *seq, int fd)
 	return ret;
 }
 
-static inline unsigned int wq_seq_subtype(uint64_t nr)
+static inline unsigned int wq_seq_subtype(__u64 nr)
 {
 	return nr / WQ_SEQ_KEYS % 2 ? NOTIFY_KEY_UPDATED : NOTIFY_KEY_SETATTR;
 }
 
 /* Makes events number @nr to @nr + @n - 1. */
-static inline int wq_seq_post(const struct wq_seq *seq, uint64_t nr,
+static inline int wq_seq_post(const struct wq_seq *seq, __u64 nr,
 			      unsigned long n)
 {
 	int ret = 0;
@@ -117,14 +117,14 @@ static inline int wq_seq_post(const struct wq_seq *seq, uint64_t nr,
 
 /* Whether @r is the record of event number @nr, to the last bit. */
 static inline bool wq_seq_is(const struct wq_seq *seq, const struct wq_record *r,
-			     uint64_t nr)
+			     __u64 nr)
 {
 	return wq_is_key(r, wq_seq_subtype(nr), seq->keys[nr % WQ_SEQ_KEYS]) &&
 	       r->len == WQ_KEY_RECORD && r->tag == nr % WQ_SEQ_KEYS &&
 	       !r->type_info && !r->aux;
 }
 
-static inline bool wq_is_loss_of(const struct wq_record *r, uint64_t lost)
+static inline bool wq_is_loss_of(const struct wq_record *r, __u64 lost)
 {
 	return wq_is_loss(r) && r->len == WQ_LOSS_RECORD && !r->tag &&
 	       !r->type_info && r->lost == lost;
@@ -226,7 +226,7 @@ static inline char wq_thread_state(pid_t tid)
 /* Waits until the call sleeps.  Returns 0; -EALREADY if it has returned. */
 static inline int wq_call_blocked(struct wq_call *call)
 {
-	uint64_t end = wq_now_ms() + WQ_PATIENCE_MS;
+	__u64 end = wq_now_ms() + WQ_PATIENCE_MS;
 
 	while (wq_now_ms() < end) {
 		if (__atomic_load_n(&call->done, __ATOMIC_ACQUIRE))
@@ -253,20 +253,15 @@ static inline int wq_call_start_blocked(struct wq_call *call,
  */
 static inline long wq_call_end(struct wq_call *call)
 {
-	struct timespec ts;
+	const __u64 end = wq_now_ms() + WQ_PATIENCE_MS;
 	bool kicked = false;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	ts.tv_sec += WQ_PATIENCE_MS / 1000;
-	while (pthread_timedjoin_np(call->thread, NULL, &ts)) {
-		kicked = true;
-		pthread_kill(call->thread, SIGUSR2);
-		clock_gettime(CLOCK_REALTIME, &ts);
-		ts.tv_nsec += 10000000;
-		if (ts.tv_nsec >= 1000000000) {
-			ts.tv_nsec -= 1000000000;
-			ts.tv_sec++;
+	while (pthread_tryjoin_np(call->thread, NULL)) {
+		if (wq_now_ms() >= end) {
+			kicked = true;
+			pthread_kill(call->thread, SIGUSR2);
 		}
+		sched_yield();
 	}
 	return kicked ? -ETIMEDOUT : call->ret;
 }
@@ -292,7 +287,7 @@ struct wq_worker {
 	int		(*fn)(void *arg);	/* does one round; not 0: stop */
 	void		*arg;
 	const bool	*stop;
-	uint64_t	rounds;
+	__u64	rounds;
 	int		ret;
 };
 

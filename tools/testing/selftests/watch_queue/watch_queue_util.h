@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -35,7 +36,7 @@
 #define WQ_BYTES_PER_RECORD	128
 
 #define WQ_DEFAULT_DEPTH	32
-#define WQ_MAX_DEPTH		(1u << 24)
+#define WQ_MAX_DEPTH		0x1000000u
 
 #define WQ_HEADER		sizeof(struct watch_notification)
 #define WQ_KEY_RECORD		sizeof(struct key_notification)
@@ -65,7 +66,7 @@
 #define WQ_REQUIRE_KEYS() do {						\
 	WQ_REQUIRE_PIPE();						\
 	if (wq_keyctl(KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING,	\
-		      1, 0, 0) == -ENOSYS)				\
+		      1, 0, 0) < 0)					\
 		SKIP(return, "CONFIG_KEYS is not set");			\
 	if (wq_watch_key(KEY_SPEC_PROCESS_KEYRING, -1, 0) == -EOPNOTSUPP) \
 		SKIP(return, "CONFIG_KEY_NOTIFICATIONS is not set");	\
@@ -90,14 +91,21 @@ static inline int wq_pipe(int fds[2], int flags)
 	return wq_errno(pipe2(fds, O_NOTIFICATION_PIPE | flags));
 }
 
+/* Closes one end, so that wq_close() does not do it once more. */
+static inline int wq_close_end(int *fd)
+{
+	int ret = wq_errno(close(*fd));
+
+	*fd = -EBADF;
+	return ret;
+}
+
 static inline void wq_close(int fds[2])
 {
 	if (fds[0] >= 0)
-		close(fds[0]);
+		wq_close_end(&fds[0]);
 	if (fds[1] >= 0)
-		close(fds[1]);
-	fds[0] = -EBADF;
-	fds[1] = -EBADF;
+		wq_close_end(&fds[1]);
 }
 
 static inline int wq_ioctl(int fd, unsigned long cmd, unsigned long arg)
@@ -130,6 +138,12 @@ static inline unsigned long wq_pages(unsigned long depth)
 
 	return (WQ_BYTES_PER_RECORD * depth - WQ_LOSS_RECORD) /
 	       (page_size - (WQ_RECORD_MAX - WQ_HEADER)) + 2;
+}
+
+/* What F_GETPIPE_SZ says of a queue of @depth. */
+static inline int wq_pipe_size(unsigned long depth)
+{
+	return wq_pages(depth) * sysconf(_SC_PAGESIZE);
 }
 
 /* The key records without any other that fit into a queue of @depth. */
@@ -173,6 +187,21 @@ static inline int wq_set_nonblock(int fd, bool on)
 		return -errno;
 	flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
 	return wq_errno(fcntl(fd, F_SETFL, flags));
+}
+
+/* Lets only the key events pass whose bits are set in @subtypes. */
+static inline int wq_filter_keys(int fd, __u32 subtypes)
+{
+	const struct {
+		struct watch_notification_filter head;
+		struct watch_notification_type_filter rule;
+	} filter = {
+		.head.nr_filters	= 1,
+		.rule.type		= WATCH_TYPE_KEY_NOTIFY,
+		.rule.subtype_filter[0]	= subtypes,
+	};
+
+	return wq_set_filter(fd, &filter);
 }
 
 /* Opens again what @fd refers to. */
@@ -267,6 +296,26 @@ static inline int wq_invalidate_key(int key)
 	return wq_keyctl(KEYCTL_INVALIDATE, key, 0, 0, 0);
 }
 
+/*
+ * Makes a notification pipe that watches a new key of a new session keyring.
+ * Returns the key or the error.
+ */
+static inline int wq_pipe_with_key(int fds[2], int flags, int tag)
+{
+	int key, ret;
+
+	ret = wq_pipe(fds, flags);
+	if (!ret)
+		ret = wq_join_session();
+	if (ret < 0)
+		return ret;
+	key = wq_add_user_key("wq", KEY_SPEC_SESSION_KEYRING);
+	if (key < 0)
+		return key;
+	ret = wq_watch_key(key, fds[0], tag);
+	return ret ? ret : key;
+}
+
 /* ---- Records ---- */
 
 /* A record taken apart; what its type does not have is 0. */
@@ -278,8 +327,8 @@ struct wq_record {
 	unsigned int	type_info;	/* info >> WATCH_INFO_TYPE_INFO__SHIFT */
 	unsigned int	key_id;		/* key records */
 	unsigned int	aux;		/* key records */
-	uint64_t	id;		/* long removal records */
-	uint64_t	lost;		/* loss records */
+	__u64	id;		/* long removal records */
+	__u64	lost;		/* loss records */
 };
 
 /*
@@ -415,10 +464,10 @@ static inline int wq_read_all(int fd, struct wq_record *recs, int max)
 
 /* What a drain saw. */
 struct wq_tally {
-	uint64_t	records;	/* all but loss records */
-	uint64_t	lost;		/* the sum of the loss records */
-	uint64_t	losses;		/* how many loss records */
-	uint64_t	bytes;
+	__u64	records;	/* all but loss records */
+	__u64	lost;		/* the sum of the loss records */
+	__u64	losses;		/* how many loss records */
+	__u64	bytes;
 };
 
 /* Reads until nothing is left, without blocking, and adds to @tally. */
@@ -456,15 +505,35 @@ struct wq_fdinfo {
 	unsigned int	depth;
 	unsigned int	capacity;
 	unsigned int	queued;
-	uint64_t	lost;
+	__u64	lost;
 	int		nr_filters;
 	struct watch_notification_type_filter filters[WQ_FILTER_MAX];
 	int		nr_watches;
 	struct {
 		unsigned int	tag;
-		uint64_t	id;
+		__u64	id;
 	} watches[256];
 };
+
+/* Takes apart one rule's line; returns its length, or 0 if it is not one. */
+static inline int wq_fdinfo_filter(const char *line,
+				   struct watch_notification_type_filter *tf)
+{
+	int pos = 0, len, i;
+
+	if (sscanf(line, "filter:\ttype:%u info:%8x mask:%8x subtypes:%n",
+		   &tf->type, &tf->info_filter, &tf->info_mask, &pos) != 3)
+		return 0;
+	if (!pos)
+		return 0;
+	for (i = 0; i < 8; i++) {
+		if (sscanf(line + pos, i ? ",%8x%n" : "%8x%n",
+			   &tf->subtype_filter[i], &len) != 1)
+			return 0;
+		pos += len;
+	}
+	return pos;
+}
 
 /*
  * Reads the queue's lines of /proc/@pid/fdinfo/@fd; @pid 0 is this process.
@@ -505,19 +574,10 @@ static inline int wq_fdinfo(pid_t pid, int fd, struct wq_fdinfo *info)
 		} else if (sscanf(p, "lost:\t%llu%n", &llval, &end) == 1) {
 			info->lost = llval;
 			info->found++;
-		} else if (!strncmp(p, "filter:\t", 8)) {
-			struct watch_notification_type_filter *tf;
-			unsigned int *s;
-
+		} else if (!strncmp(p, "filter:", 7)) {
 			if (info->nr_filters == WQ_FILTER_MAX)
 				break;
-			tf = &info->filters[info->nr_filters++];
-			s = tf->subtype_filter;
-			if (sscanf(p, "filter:\ttype:%u info:%8x mask:%8x subtypes:%8x,%8x,%8x,%8x,%8x,%8x,%8x,%8x%n",
-				   &tf->type, &tf->info_filter, &tf->info_mask,
-				   &s[0], &s[1], &s[2], &s[3], &s[4], &s[5],
-				   &s[6], &s[7], &end) != 11)
-				break;
+			end = wq_fdinfo_filter(p, &info->filters[info->nr_filters++]);
 		} else if (sscanf(p, "watch:\ttag:%u id:%llx%n", &val, &llval,
 				  &end) == 2) {
 			if (info->nr_watches == 256)
@@ -532,7 +592,7 @@ static inline int wq_fdinfo(pid_t pid, int fd, struct wq_fdinfo *info)
 	return ret;
 }
 
-static inline int wq_file_read_u64(const char *path, uint64_t *val)
+static inline int wq_file_read_u64(const char *path, __u64 *val)
 {
 	unsigned long long v;
 	FILE *f = fopen(path, "re");
@@ -561,7 +621,7 @@ static inline int wq_file_write(const char *path, const char *text)
 }
 
 /* @name is as below /proc/sys, for instance "fs/pipe-max-size". */
-static inline int wq_sysctl_read(const char *name, uint64_t *val)
+static inline int wq_sysctl_read(const char *name, __u64 *val)
 {
 	char path[128];
 
@@ -569,13 +629,39 @@ static inline int wq_sysctl_read(const char *name, uint64_t *val)
 	return wq_file_read_u64(path, val);
 }
 
-static inline int wq_sysctl_write(const char *name, uint64_t val)
+static inline int wq_sysctl_write(const char *name, __u64 val)
 {
 	char path[128], text[32];
 
 	snprintf(path, sizeof(path), "/proc/sys/%s", name);
 	snprintf(text, sizeof(text), "%llu\n", (unsigned long long)val);
 	return wq_file_write(path, text);
+}
+
+/* ---- Memory and chance ---- */
+
+/*
+ * Maps @before pages, and @behind more that can be neither read nor written.
+ * Returns where these begin, or NULL.
+ */
+static inline char *wq_map_edge(unsigned int before, unsigned int behind)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	char *map, *edge;
+
+	map = mmap(NULL, (before + behind) * page, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED)
+		return NULL;
+	edge = map + before * page;
+	return mprotect(edge, behind * page, PROT_NONE) ? NULL : edge;
+}
+
+/* The next of a series of numbers below @below, the same one for each @state. */
+static inline unsigned int wq_random(unsigned int *state, unsigned int below)
+{
+	*state = *state * 1103515245 + 12345;
+	return (*state >> 16) % below;
 }
 
 /* ---- Privileges ---- */
