@@ -7,7 +7,10 @@
  * queue is one pipe, read with read().
  *
  * RING
- *	Each slot of the pipe's ring is a page that was allocated beforehand.
+ *	Each slot of the pipe's ring is a page that was allocated beforehand; its
+ *	address is in pipe_buffer::private, where its unread records begin in
+ *	::offset, and how long they are in ::len.  The newest slot's ::len is not
+ *	kept up: its records end at watch_queue::put.
  *	Records are appended to the newest slot until one does not fit, then the
  *	next slot is opened; none straddles pages.  Unlike in an ordinary pipe,
  *	pipe->head is the index of the newest slot and pipe->tail that of the
@@ -49,9 +52,10 @@
  *		poster gets at a queue only through a watch, under RCU, so it
  *		needs no reference.
  *	pipe	A notification pipe's pipe_inode_info holds the queue's lock, so
- *		it lives as long as the queue.  The ring does not: closing marks
- *		the queue closed under its lock, nobody touches the ring after
- *		that, and it is freed at once.
+ *		it lives as long as the queue.  The ring does not: who posts
+ *		finds, under that lock, the watch in the queue's list, or else
+ *		leaves the ring alone.  Closing empties the list, then frees the
+ *		ring at once.
  *	watch	Owned by the queue it was added to.  A watch ends when its object
  *		goes, when the queue closes, or on request, and these may race:
  *		whoever takes it out of the object's list, under the list's lock,
@@ -107,8 +111,8 @@
 
 #define FILTERS_MAX	16
 
-static_assert(WATCH_RECORD_MAX <= WATCH_INFO_LENGTH);
-static_assert(WATCH_RECORD_MAX % 8 == 0);
+/* record_valid() relies on the first. */
+static_assert(WATCH_RECORD_MAX == (WATCH_INFO_LENGTH & ~7));
 static_assert(WATCH_RECORD_MAX <= DEPTH_UNIT);
 static_assert(sizeof(struct watch_notification) == 8);
 static_assert(sizeof(struct watch_notification_removal) == 16);
@@ -136,11 +140,13 @@ struct watch_filter {
  * @pipe: The pipe; lives as long as the queue. [const]
  * @filter: What to let in, or NULL for everything.
  *	[written under pipe->mutex, read under RCU]
+ * @put: Where the next record goes, in the newest slot. [lock]
+ * @end: How far records can be put without ado, see ring_set_end(). [lock]
  * @queued: Bytes of records in the ring. [lock]
  * @capacity: As many bytes as @queued may reach. [lock]
  * @lost: Records lost since the last one in the ring. [lock]
  * @lost_total: Records lost since the queue was made. [lock]
- * @closed: The pipe is gone, the ring with it. [lock]
+ * @closed: The pipe is gone; no watch is added any more. [lock]
  * @readable: Either @queued or @lost is not 0. [written under lock, read without]
  * @depth: What @capacity was set as. [lock, pipe->mutex]
  * @watches: The watches that lead here. [written under lock, read under RCU]
@@ -151,6 +157,8 @@ struct watch_filter {
 struct watch_queue {
 	struct pipe_inode_info		*pipe;
 	struct watch_filter __rcu	*filter;
+	void				*put;
+	void				*end;
 	unsigned int			queued;
 	unsigned int			capacity;
 	u64				lost;
@@ -195,8 +203,7 @@ static u64 ring_depth(u64 pages)
 static void ring_free(struct pipe_buffer *bufs, unsigned int nr)
 {
 	while (nr--)
-		if (bufs[nr].page)
-			__free_page(bufs[nr].page);
+		free_page(bufs[nr].private);
 	kvfree(bufs);
 }
 
@@ -216,8 +223,8 @@ static struct pipe_buffer *ring_alloc(unsigned int nr)
 
 	for (i = 0; i < nr; i++) {
 		if (!fatal_signal_pending(current))
-			bufs[i].page = alloc_page(gfp);
-		if (!bufs[i].page) {
+			bufs[i].private = __get_free_page(gfp);
+		if (!bufs[i].private) {
 			ring_free(bufs, nr);
 			return NULL;
 		}
@@ -232,26 +239,81 @@ static unsigned int ring_next(const struct pipe_inode_info *pipe,
 	return slot + 1 == pipe->ring_size ? 0 : slot + 1;
 }
 
+/* Where a slot's oldest record is. */
+static void *slot_start(const struct pipe_buffer *buf)
+{
+	return (void *)buf->private + buf->offset;
+}
+
+/* Let the newest slot be an empty one, @buf. */
+static void ring_start_slot(struct watch_queue *queue, struct pipe_buffer *buf)
+	__must_hold(&queue->pipe->rd_wait.lock)
+{
+	buf->offset = 0;
+	queue->put = slot_start(buf);
+}
+
+/* Close the newest slot and open the next, which is known to be free. */
+static void ring_open_next(struct watch_queue *queue)
+	__must_hold(&queue->pipe->rd_wait.lock)
+{
+	struct pipe_inode_info *pipe = queue->pipe;
+	struct pipe_buffer *buf = &pipe->bufs[pipe->head];
+
+	buf->len = queue->put - slot_start(buf);
+	pipe->head = ring_next(pipe, pipe->head);
+	ring_start_slot(queue, &pipe->bufs[pipe->head]);
+}
+
+/* Bytes that are left in the newest slot. */
+static unsigned int ring_slot_room(const struct watch_queue *queue)
+	__must_hold(&queue->pipe->rd_wait.lock)
+{
+	const struct pipe_inode_info *pipe = queue->pipe;
+
+	return (void *)pipe->bufs[pipe->head].private + PAGE_SIZE - queue->put;
+}
+
+/*
+ * Say how far records can be put before there is more to think of: the end of
+ * the slot, that of the capacity, or a loss that has to be told first.
+ */
+static void ring_set_end(struct watch_queue *queue)
+	__must_hold(&queue->pipe->rd_wait.lock)
+{
+	queue->end = queue->put;
+	if (!queue->lost)
+		queue->end += min(ring_slot_room(queue),
+				  queue->capacity - queue->queued);
+}
+
+/*
+ * Copy a record, with @info as its info word.  Most are two or three units of 8
+ * bytes, for which a loop takes less than a call of memcpy() would.
+ */
+static inline void record_copy(struct watch_notification *to,
+			       const struct watch_notification *from, u32 info)
+{
+	unsigned int left = info & WATCH_INFO_LENGTH;
+
+	*to = *from;
+	to->info = info;
+	while (left -= sizeof(*to))
+		*++to = *++from;
+}
+
 /* Append a record that is known to have room, with @info as its info word. */
 static void ring_put(struct watch_queue *queue,
 		     const struct watch_notification *n, u32 info)
 	__must_hold(&queue->pipe->rd_wait.lock)
 {
-	struct pipe_inode_info *pipe = queue->pipe;
-	struct pipe_buffer *buf = &pipe->bufs[pipe->head];
 	unsigned int len = info & WATCH_INFO_LENGTH;
-	struct watch_notification *to;
 
-	if (buf->offset + buf->len + len > PAGE_SIZE) {
-		pipe->head = ring_next(pipe, pipe->head);
-		buf = &pipe->bufs[pipe->head];
-	}
+	if (len > ring_slot_room(queue))
+		ring_open_next(queue);
 
-	to = page_address(buf->page) + buf->offset + buf->len;
-	memcpy(to, n, len);
-	to->info = info;
-
-	buf->len += len;
+	record_copy(queue->put, n, info);
+	queue->put += len;
 	queue->queued += len;
 }
 
@@ -269,33 +331,53 @@ static void ring_put_loss(struct watch_queue *queue)
 	queue->lost = 0;
 }
 
-/*
- * Queue a record, or count it as lost.  Returns whether that is news to a
- * reader: a record is, and so is the first loss after one.
- */
-static bool ring_append(struct watch_queue *queue,
-			const struct watch_notification *n, u32 info)
+/* The part of ring_append() for what does not go before queue->end. */
+static noinline bool ring_append_slow(struct watch_queue *queue,
+				      const struct watch_notification *n,
+				      u32 info)
 	__must_hold(&queue->pipe->rd_wait.lock)
 {
 	unsigned int room = queue->capacity - queue->queued;
 	unsigned int need = info & WATCH_INFO_LENGTH;
 
-	lockdep_assert_held(&queue->pipe->rd_wait.lock);
-
-	if (unlikely(queue->lost))
+	if (queue->lost)
 		need += sizeof(struct watch_notification_loss);
 
-	/* Pairs with READ_ONCE() in watch_queue_readable(). */
-	WRITE_ONCE(queue->readable, true);
-
-	if (unlikely(need > room)) {
+	if (need > room) {
+		queue->end = queue->put;
 		queue->lost_total++;
 		return queue->lost++ == 0;
 	}
 
-	if (unlikely(queue->lost))
+	if (queue->lost)
 		ring_put_loss(queue);
 	ring_put(queue, n, info);
+	ring_set_end(queue);
+	return true;
+}
+
+/*
+ * Queue a record, or count it as lost.  Returns whether that is news to a
+ * reader: a record is, and so is the first loss after one.
+ */
+static inline bool ring_append(struct watch_queue *queue,
+			       const struct watch_notification *n, u32 info)
+	__must_hold(&queue->pipe->rd_wait.lock)
+{
+	unsigned int len = info & WATCH_INFO_LENGTH;
+	void *next = queue->put + len;
+
+	lockdep_assert_held(&queue->pipe->rd_wait.lock);
+
+	/* Pairs with READ_ONCE() in watch_queue_readable(). */
+	WRITE_ONCE(queue->readable, true);
+
+	if (unlikely(next > queue->end))
+		return ring_append_slow(queue, n, info);
+
+	record_copy(queue->put, n, info);
+	queue->put = next;
+	queue->queued += len;
 	return true;
 }
 
@@ -310,14 +392,17 @@ static void ring_retire(struct watch_queue *queue, size_t len)
 	lockdep_assert_held(&pipe->rd_wait.lock);
 
 	buf->offset += len;
-	buf->len -= len;
 	queue->queued -= len;
 
-	if (!buf->len) {
-		buf->offset = 0;
-		if (pipe->tail != pipe->head)
+	if (pipe->tail == pipe->head) {
+		if (!queue->queued)
+			ring_start_slot(queue, buf);
+	} else {
+		buf->len -= len;
+		if (!buf->len)
 			pipe->tail = ring_next(pipe, pipe->tail);
 	}
+	ring_set_end(queue);
 
 	/* Pairs with READ_ONCE() in watch_queue_readable(). */
 	WRITE_ONCE(queue->readable, queue->queued || queue->lost);
@@ -337,12 +422,14 @@ static size_t ring_peek(struct watch_queue *queue, void **from)
 	lockdep_assert_held(&pipe->mutex);
 	lockdep_assert_held(&pipe->rd_wait.lock);
 
-	if (!queue->queued && queue->lost)
+	if (!queue->queued && queue->lost) {
 		ring_put_loss(queue);
+		ring_set_end(queue);
+	}
 
 	buf = &pipe->bufs[pipe->tail];
-	*from = page_address(buf->page) + buf->offset;
-	return buf->len;
+	*from = slot_start(buf);
+	return pipe->tail == pipe->head ? queue->put - *from : buf->len;
 }
 
 /* Bytes that can be read, with the LOSS record that is not a record yet. */
@@ -503,19 +590,33 @@ static __poll_t watch_queue_poll(struct file *file, poll_table *wait)
  * Posting.
  */
 
-/* Tell whoever waits; those who asked for a signal get it after the lock. */
-static void watch_queue_wake(struct watch_queue *queue)
-	__must_hold(&queue->pipe->rd_wait.lock)
+/* Tell whoever waits. */
+static inline void watch_queue_wake(struct pipe_inode_info *pipe)
+	__must_hold(&pipe->rd_wait.lock)
 {
 	/* Nobody can get onto rd_wait unseen while its lock is held. */
-	if (waitqueue_active(&queue->pipe->rd_wait))
-		wake_up_locked_poll(&queue->pipe->rd_wait,
-				    EPOLLIN | EPOLLRDNORM);
+	if (waitqueue_active(&pipe->rd_wait))
+		wake_up_locked_poll(&pipe->rd_wait, EPOLLIN | EPOLLRDNORM);
+}
+
+/* Tell those who asked for a signal, after the lock. */
+static inline void watch_queue_signal(struct pipe_inode_info *pipe)
+{
+	/* As kill_fasync() looks first itself, here without the call. */
+	if (unlikely(data_race(pipe->fasync_readers)))
+		kill_fasync(&pipe->fasync_readers, SIGIO, POLL_IN);
+}
+
+/* A record's info word as this watch's queue gets it, with the tag. */
+static inline u32 watch_info(const struct watch *watch,
+			     const struct watch_notification *n)
+{
+	return (n->info & ~WATCH_INFO_ID) | watch->info_id;
 }
 
 /* Hand one watcher the record, unless the watch has ended meanwhile. */
-static void watch_post(struct watch *watch, const struct watch_notification *n,
-		       u32 info)
+static inline void watch_post(struct watch *watch,
+			      const struct watch_notification *n)
 {
 	struct watch_queue *queue = watch->queue;
 	struct pipe_inode_info *pipe = queue->pipe;
@@ -523,14 +624,15 @@ static void watch_post(struct watch *watch, const struct watch_notification *n,
 	bool news = false;
 
 	spin_lock_irqsave(&pipe->rd_wait.lock, flags);
-	if (likely(!queue->closed && !hlist_unhashed(&watch->queue_node)))
-		news = ring_append(queue, n, info);
-	if (news)
-		watch_queue_wake(queue);
+	if (likely(!hlist_unhashed(&watch->queue_node))) {
+		news = ring_append(queue, n, watch_info(watch, n));
+		if (news)
+			watch_queue_wake(pipe);
+	}
 	spin_unlock_irqrestore(&pipe->rd_wait.lock, flags);
 
 	if (news)
-		kill_fasync(&pipe->fasync_readers, SIGIO, POLL_IN);
+		watch_queue_signal(pipe);
 }
 
 static bool filter_accepts(const struct watch_filter *filter,
@@ -556,8 +658,8 @@ static bool record_valid(const struct watch_notification *n)
 {
 	unsigned int len = n->info & WATCH_INFO_LENGTH;
 
-	return n->type < WATCH_TYPE__NR && len >= sizeof(*n) &&
-		len <= WATCH_RECORD_MAX && len % 8 == 0;
+	/* As many bits as there are for it hold no longer multiple of 8. */
+	return n->type < WATCH_TYPE__NR && len && len % 8 == 0;
 }
 
 /**
@@ -578,7 +680,6 @@ void __post_watch_notification(struct watch_list *wlist,
 {
 	const struct watch_filter *filter;
 	struct watch *watch;
-	u32 info;
 
 	lockdep_assert(!in_nmi());
 
@@ -590,15 +691,14 @@ void __post_watch_notification(struct watch_list *wlist,
 		if (watch->id != id)
 			continue;
 
-		info = (n->info & ~WATCH_INFO_ID) | watch->info_id;
 		filter = rcu_dereference(watch->queue->filter);
-		if (filter && !filter_accepts(filter, n, info))
+		if (filter && !filter_accepts(filter, n, watch_info(watch, n)))
 			continue;
 
 		if (security_post_notification(watch->cred, cred, n))
 			continue;
 
-		watch_post(watch, n, info);
+		watch_post(watch, n);
 	}
 	rcu_read_unlock();
 }
@@ -644,7 +744,7 @@ static void watch_end(struct watch *watch)
 	call_rcu(&watch->rcu, watch_free_rcu);
 }
 
-/* End a claimed watch by telling its queue, unless that is closing anyway. */
+/* End a claimed watch by telling its queue, unless that has let go of it. */
 static void watch_remove(struct watch *watch, u64 id)
 {
 	const struct watch_notification_removal n = {
@@ -660,15 +760,14 @@ static void watch_remove(struct watch *watch, u64 id)
 	spin_lock_irq(&pipe->rd_wait.lock);
 	if (!hlist_unhashed(&watch->queue_node)) {
 		hlist_del_init_rcu(&watch->queue_node);
-		if (!queue->closed)
-			news = ring_append(queue, &n.watch, len | watch->info_id);
+		news = ring_append(queue, &n.watch, len | watch->info_id);
+		if (news)
+			watch_queue_wake(pipe);
 	}
-	if (news)
-		watch_queue_wake(queue);
 	spin_unlock_irq(&pipe->rd_wait.lock);
 
 	if (news)
-		kill_fasync(&pipe->fasync_readers, SIGIO, POLL_IN);
+		watch_queue_signal(pipe);
 	watch_end(watch);
 }
 
@@ -921,6 +1020,7 @@ static int ring_replace(struct watch_queue *queue, unsigned int depth,
 	pipe->nr_accounted = pages;
 	queue->depth = depth;
 	queue->capacity = depth * DEPTH_UNIT;
+	ring_set_end(queue);
 	return 0;
 }
 
@@ -1286,25 +1386,52 @@ void put_watch_queue(struct watch_queue *queue)
 }
 EXPORT_SYMBOL_GPL(put_watch_queue);
 
+/*
+ * Charge the user of a new pipe for a queue of the default depth, or of the least
+ * one if that is over the soft limit.  Sets *@depth.
+ */
+static int watch_queue_charge_new(struct pipe_inode_info *pipe,
+				  unsigned int *depth)
+{
+	unsigned int pages = ring_pages(DEPTH_DEFAULT);
+	unsigned long user_bufs;
+
+	*depth = DEPTH_DEFAULT;
+	user_bufs = account_pipe_buffers(pipe->user, pipe->nr_accounted, pages);
+	if (too_many_pipe_buffers_soft(user_bufs) && pipe_is_unprivileged_user()) {
+		*depth = DEPTH_OVER_SOFT;
+		user_bufs = account_pipe_buffers(pipe->user, pages,
+						 ring_pages(DEPTH_OVER_SOFT));
+		pages = ring_pages(DEPTH_OVER_SOFT);
+	}
+	pipe->nr_accounted = pages;
+
+	if (too_many_pipe_buffers_hard(user_bufs) && pipe_is_unprivileged_user())
+		return -ENFILE;
+	return 0;
+}
+
 /**
  * watch_queue_init - make a new pipe a notification pipe
  * @pipe: The pipe, which nobody else knows yet.  On success it must be freed
  *	with watch_queue_free_pipe().
  *
  * Context: Process context.
- * Return: 0; -ENOMEM.
+ * Return: 0; -ENFILE if the user is over the hard limit of pages in pipes;
+ *	-ENOMEM.
  */
 int watch_queue_init(struct pipe_inode_info *pipe)
 {
-	unsigned int depth = DEPTH_DEFAULT, pages = ring_pages(depth);
 	struct pipe_buffer *bufs;
 	struct watch_queue *queue;
+	unsigned int depth, pages;
+	int ret;
 
-	if (pipe->nr_accounted < pages) {
-		depth = DEPTH_OVER_SOFT;
-		pages = ring_pages(depth);
-	}
+	ret = watch_queue_charge_new(pipe, &depth);
+	if (ret)
+		return ret;
 
+	pages = ring_pages(depth);
 	queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
 	bufs = ring_alloc(pages);
 	if (!queue || !bufs) {
@@ -1314,14 +1441,12 @@ int watch_queue_init(struct pipe_inode_info *pipe)
 		return -ENOMEM;
 	}
 
-	account_pipe_buffers(pipe->user, pipe->nr_accounted, pages);
 	kfree(pipe->bufs);
 	pipe->bufs = bufs;
 	pipe->head = 0;
 	pipe->tail = 0;
 	pipe->ring_size = pages;
 	pipe->max_usage = pages;
-	pipe->nr_accounted = pages;
 	pipe->watch_queue = queue;
 
 	kref_init(&queue->usage);

@@ -24,7 +24,7 @@ static struct watch_list *key_watchers(const struct key *key)
 
 /**
  * __notify_key - post a record to everybody who watches a key
- * @key: The key, which the caller has a reference to.
+ * @key: The key, which the caller has a reference to and which has a list.
  * @subtype: What happened.
  * @aux: As the subtype asks for, else 0.
  *
@@ -39,12 +39,12 @@ void __notify_key(struct key *key, enum key_notification_subtype subtype,
 		.watch.type	= WATCH_TYPE_KEY_NOTIFY,
 		.watch.subtype	= subtype,
 		.watch.info	= watch_sizeof(n),
-		.key_id		= key_serial(key),
+		.key_id		= key->serial,
 		.aux		= aux,
 	};
 
-	post_watch_notification(key_watchers(key), &n.watch, current_cred(),
-				key_serial(key));
+	__post_watch_notification(key_watchers(key), &n.watch, current_cred(),
+				  key->serial);
 }
 
 /**
@@ -119,9 +119,23 @@ static int key_remove_watch(struct key *key, struct watch_queue *wqueue)
 	return remove_watch_from_object(wlist, wqueue, key_serial(key));
 }
 
+/*
+ * The key to watch, which may be under construction: its instantiation is an
+ * event like others.  Whoever gives up a watch needs neither a permission nor a
+ * key that is still valid.
+ */
+static key_ref_t key_to_watch(key_serial_t id, bool remove)
+{
+	if (remove)
+		return lookup_user_key(id, KEY_LOOKUP_PARTIAL,
+				       KEY_DEFER_PERM_CHECK);
+	return lookup_user_key(id, KEY_LOOKUP_CREATE | KEY_LOOKUP_PARTIAL,
+			       KEY_NEED_VIEW);
+}
+
 /**
  * keyctl_watch_key - have a notification pipe told of a key's changes, or no more
- * @id: The key, on which the caller needs View permission.
+ * @id: The key, on which the caller needs View permission to start watching.
  * @watch_queue_fd: Either end of the pipe.
  * @watch_id: What the records are to be tagged with, 0 to 255; or -1 to stop.
  *
@@ -145,7 +159,7 @@ long keyctl_watch_key(key_serial_t id, int watch_queue_fd, int watch_id)
 	if (watch_id < -1 || watch_id > 0xff)
 		return -EINVAL;
 
-	key_ref = lookup_user_key(id, KEY_LOOKUP_CREATE, KEY_NEED_VIEW);
+	key_ref = key_to_watch(id, watch_id < 0);
 	if (IS_ERR(key_ref))
 		return PTR_ERR(key_ref);
 	key = key_ref_to_ptr(key_ref);
@@ -156,10 +170,10 @@ long keyctl_watch_key(key_serial_t id, int watch_queue_fd, int watch_id)
 		goto out;
 	}
 
-	if (watch_id >= 0)
-		ret = key_add_watch(key, wqueue, watch_id);
-	else
+	if (watch_id < 0)
 		ret = key_remove_watch(key, wqueue);
+	else
+		ret = key_add_watch(key, wqueue, watch_id);
 
 	put_watch_queue(wqueue);
 out:
