@@ -4,26 +4,30 @@
 
 OUT := $(CURDIR)/build
 LINUX := $(OUT)/linux
-QEMU := OUT=$(OUT) KSRC=$(LINUX) $(LINUX)/tools/testing/selftests/watch_queue/qemu/run.sh
+QEMU := OUT=$(OUT) KSRC=$(LINUX) $(LINUX)/tools/testing/selftests/watch_queue/qemu
 
 help:
 	@sed -n 's/^## //p' Makefile
 
 ## make run      build everything, boot it and show events as they come
 run: tree need-build
-	@$(QEMU) run
+	@$(QEMU)/run.sh run
 
-## make check    build everything and run all tests
-check: tree need-build
-	@$(QEMU) check
+## make check    build everything and run all tests; with TESTS="key_test ..."
+##               only these programs, in one kernel
+check: tree need-build need-check
+	@rm -rf $(OUT)/results && mkdir -p $(OUT)/results
+	@[ -n "$(TESTS)" ] || series/static-check > $(OUT)/results/series.tap || \
+		echo "not ok static checks of the series" >> $(OUT)/results/series.tap
+	@$(QEMU)/check.sh
 
 ## make shell    a shell in the guest
 shell: tree need-build
-	@$(QEMU) shell
+	@$(QEMU)/run.sh shell
 
 ## make kernel   build build/bzImage
 kernel: tree need-build
-	@$(QEMU) kernel
+	@$(QEMU)/run.sh kernel
 
 ## make tree     build/linux: the base with the series on top, to work in
 tree:
@@ -32,6 +36,10 @@ tree:
 ## make save     carry edits made in build/linux back to here
 save:
 	@series/overlay save
+
+## make bench    build the unpatched kernel as well and compare
+bench: tree need-build
+	@$(QEMU)/bench.sh
 
 ## make series   build/series/*.patch, for git am
 series: tree
@@ -50,4 +58,7 @@ need-build:
 	@series/need "to run the guest" qemu-system-x86:qemu-system-x86_64 \
 		busybox-static:/bin/busybox keyutils:keyctl
 
-.PHONY: help run check shell kernel tree save series clean need-build
+need-check:
+	@series/need "to check the sources" sparse clang
+
+.PHONY: help run check shell kernel tree save bench series clean need-build need-check

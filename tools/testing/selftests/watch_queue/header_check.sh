@@ -69,6 +69,18 @@ cat >"$dir/twice" <<-END
 	#include "use.h"
 END
 
+# Each order once more without our header's names, so that it fails for nothing
+# but the order.
+cat >"$dir/bare_before_fcntl" <<-END
+	#include <linux/watch_queue.h>
+	#include <fcntl.h>
+END
+
+cat >"$dir/bare_after_fcntl" <<-END
+	#include <fcntl.h>
+	#include <linux/watch_queue.h>
+END
+
 cat >"$dir/before_fcntl" <<-END
 	#include <linux/watch_queue.h>
 	#include <fcntl.h>
@@ -135,10 +147,11 @@ can()
 }
 
 includes=$*
+sources='alone twice bare_before_fcntl bare_after_fcntl before_fcntl after_fcntl among_others'
 echo "TAP version 13"
 
 suffix=c
-for source in alone twice before_fcntl after_fcntl among_others; do
+for source in $sources; do
 	for std in c99 c11 gnu17; do
 		# shellcheck disable=SC2086 # CC may be more than one word
 		check "-std=$std -pedantic" $source $CC -std=$std -pedantic
@@ -154,7 +167,7 @@ for source in alone twice before_fcntl after_fcntl among_others; do
 done
 
 suffix=cc
-for source in alone twice before_fcntl after_fcntl among_others; do
+for source in $sources; do
 	for std in c++98 c++11 c++17 c++20; do
 		# shellcheck disable=SC2086
 		if can $CXX -std=$std; then

@@ -17,6 +17,8 @@
 #define TAG		7
 #define OTHER_TAG	8
 
+#define DEPTH		32
+
 /* The View bit of each class of a key's permissions, and what else is needed. */
 #define POS_VIEW	0x01000000u
 #define POS_SEARCH	0x08000000u
@@ -54,6 +56,14 @@ static int key_at(const struct keys *k, size_t offset)
 	return *(const int *)((const char *)k + offset);
 }
 
+/* A pipe with room for all that a test does. */
+static int make_pipe(int fds[2])
+{
+	int ret = wq_pipe(fds, O_NONBLOCK);
+
+	return ret ? ret : wq_set_size(fds[0], DEPTH);
+}
+
 /* Makes the keys, and a pipe that watches none of them. */
 static int make_keys(struct keys *k, int fds[2])
 {
@@ -72,7 +82,7 @@ static int make_keys(struct keys *k, int fds[2])
 	ret = wq_link_key(k->key, KEY_SPEC_SESSION_KEYRING);
 	if (!ret)
 		ret = wq_link_key(k->other, KEY_SPEC_SESSION_KEYRING);
-	return ret ? ret : wq_pipe(fds, O_NONBLOCK);
+	return ret ? ret : make_pipe(fds);
 }
 
 /* Waits for a record and takes it.  Returns 0, or -ETIMEDOUT if none comes. */
@@ -322,7 +332,7 @@ TEST_F(change, is_told_to_each_queue)
 	int fds[3][2], i;
 
 	for (i = 0; i < 3; i++) {
-		ASSERT_EQ(0, wq_pipe(fds[i], O_NONBLOCK));
+		ASSERT_EQ(0, make_pipe(fds[i]));
 		ASSERT_EQ(0, wq_watch_key(self->watched, fds[i][0], 100 + i));
 	}
 	ASSERT_EQ(0, variant->make(&self->k));
@@ -492,7 +502,7 @@ FIXTURE_SETUP(special)
 {
 	WQ_REQUIRE_KEYS();
 	ASSERT_LE(0, wq_join_session());
-	ASSERT_EQ(0, wq_pipe(self->fds, O_NONBLOCK));
+	ASSERT_EQ(0, make_pipe(self->fds));
 }
 
 FIXTURE_TEARDOWN(special)
@@ -650,7 +660,7 @@ TEST_F(many, queues_on_one_key)
 	lim.rlim_cur = lim.rlim_max;
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &lim));
 	for (i = 0; i < QUEUES; i++) {
-		ASSERT_EQ(0, wq_pipe(fds[i], O_NONBLOCK));
+		ASSERT_EQ(0, make_pipe(fds[i]));
 		ASSERT_EQ(0, wq_watch_key(self->k.key, fds[i][0], i));
 	}
 	ASSERT_EQ(0, wq_touch_n(self->k.key, EVENTS));
@@ -795,7 +805,7 @@ TEST_F(removal, of_a_tree)
 		ASSERT_LT(0, ids[i]);
 	}
 	for (j = 0; j < QUEUES; j++) {
-		ASSERT_EQ(0, wq_pipe(fds[j], O_NONBLOCK));
+		ASSERT_EQ(0, make_pipe(fds[j]));
 		for (i = 0; i <= CHILDREN; i++)
 			ASSERT_EQ(0, wq_watch_key(ids[i], fds[j][0], 20 * j + i));
 	}
@@ -859,7 +869,7 @@ TEST_F(removal, on_request)
 	struct wq_record r[4];
 	int fds[2];
 
-	ASSERT_EQ(0, wq_pipe(fds, O_NONBLOCK));
+	ASSERT_EQ(0, make_pipe(fds));
 	ASSERT_EQ(0, wq_watch_key(k->key, self->fds[0], 1));
 	ASSERT_EQ(0, wq_watch_key(k->other, self->fds[0], 2));
 	ASSERT_EQ(0, wq_watch_key(k->key, fds[0], 3));
@@ -953,7 +963,7 @@ TEST_F(spoilt, stays_watched)
 	ASSERT_EQ(1, wq_read_all(self->fds[0], r, 4));
 	EXPECT_TRUE(wq_is_key(&r[0], variant->subtype, self->k.key));
 
-	ASSERT_EQ(0, wq_pipe(fds, O_NONBLOCK));
+	ASSERT_EQ(0, make_pipe(fds));
 	EXPECT_EQ(variant->ret, wq_watch_key(self->k.key, fds[0], OTHER_TAG));
 	wq_close(fds);
 }
@@ -1202,7 +1212,7 @@ FIXTURE_SETUP(construct)
 	}
 
 	ASSERT_LE(0, wq_join_session());
-	ASSERT_EQ(0, wq_pipe(self->fds, O_NONBLOCK));
+	ASSERT_EQ(0, make_pipe(self->fds));
 }
 
 FIXTURE_TEARDOWN_PARENT(construct)

@@ -84,9 +84,6 @@ void print_rows(void);
 
 /* ---- The rows ---- */
 
-/* How many key records a queue of BENCH_DEPTH holds before it loses one. */
-unsigned int key_records_held(void);
-
 void bench_keys(void);
 void bench_pipes(void);
 void bench_memory(void);

@@ -241,7 +241,7 @@ static void key_full(struct queue *q, double unwatched)
 {
 	queue_fill(q);
 	add("key.post.full", clock_unit(), cost(q, op_touch, 128) - unwatched);
-	queue_drain(q);
+	add("mem.queue.512.records", "records", queue_drain(q));
 }
 
 static void key_filtered(struct queue *q, double unwatched)
@@ -321,18 +321,4 @@ void bench_keys(void)
 	add("key.create", clock_unit(), cost(NULL, op_create, 16));
 
 	key_wake(&q);
-}
-
-unsigned int key_records_held(void)
-{
-	unsigned int held;
-	struct queue q;
-
-	no_error("KEYCTL_JOIN_SESSION_KEYRING", wq_join_session());
-	queue_open(&q, BENCH_DEPTH);
-	queue_watch(&q);
-	queue_fill(&q);
-	held = queue_drain(&q);
-	wq_close(q.fds);
-	return held;
 }

@@ -4,7 +4,7 @@
 #include "bench.h"
 #include <time.h>
 
-#if defined(__x86_64__) || defined(__i386__)
+#if __has_builtin(__builtin_ia32_rdtsc)
 #define HAVE_TSC
 #endif
 

@@ -57,21 +57,6 @@ static long free_pages(void)
 	return pages;
 }
 
-/* Something may still be on its way to being freed: wait until nothing moves. */
-static long settled_free_pages(void)
-{
-	long pages, last = -1;
-	int same = 0;
-
-	while (same < 10) {
-		pages = free_pages();
-		same = pages == last ? same + 1 : 0;
-		last = pages;
-		usleep(2000);
-	}
-	return pages;
-}
-
 static void make_pipe(void)
 {
 	int fds[2];
@@ -102,10 +87,10 @@ static void memory_of(const char *name, void (*make)(void), unsigned int many)
 	/* So that each cache that is needed is there. */
 	for (i = 0; i < many / 8; i++)
 		make();
-	before = settled_free_pages();
+	before = free_pages();
 	for (i = 0; i < many; i++)
 		make();
-	add(name, "bytes", (double)(before - settled_free_pages()) *
+	add(name, "bytes", (double)(before - free_pages()) *
 	    sysconf(_SC_PAGESIZE) / many);
 }
 
@@ -125,7 +110,6 @@ static void many_files(void)
 void bench_memory(void)
 {
 	many_files();
-	add("mem.queue.512.records", "records", key_records_held());
 	memory_of("mem.queue.512", make_sized_queue, SIZED_QUEUES);
 	memory_of("mem.queue.default", make_queue, QUEUES);
 	memory_of("mem.pipe", make_pipe, PIPES);

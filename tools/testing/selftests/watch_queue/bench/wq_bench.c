@@ -82,10 +82,7 @@ static const char *missing(void)
 	no_error("pipe2(O_NOTIFICATION_PIPE)", ret);
 	wq_close(fds);
 
-	ret = wq_join_session();
-	if (ret == -ENOSYS)
-		return "CONFIG_KEYS";
-	no_error("KEYCTL_JOIN_SESSION_KEYRING", ret);
+	no_error("KEYCTL_JOIN_SESSION_KEYRING", wq_join_session());
 	if (wq_watch_key(KEY_SPEC_SESSION_KEYRING, -1, 0) == -EOPNOTSUPP)
 		return "CONFIG_KEY_NOTIFICATIONS";
 	return NULL;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Keys change; the sample and the distribution's keyctl say what they hear.
+# Fails if either did not hear of the last change.
 
 do_it()
 {
@@ -10,14 +11,27 @@ do_it()
 	sleep 1
 }
 
+# show NAME: prints what comes, with the name before it, and keeps it.
+show()
+{
+	tee "/tmp/$1" | sed "s/^/    $1: /"
+}
+
+heard()
+{
+	grep -qi cleared "/tmp/$1" && return
+	echo "$1 did not say that the keyring was cleared." >&2
+	return 1
+}
+
 echo "The session keyring is $(keyctl id @s)."
-watch_test | sed 's/^/    watch_test:   /' &
-keyctl watch @s | sed 's/^/    keyctl watch: /' &
+watch_test | show watch_test &
+keyctl watch @s | show keyctl-watch &
 sleep 1
 
 do_it add user demo secret @s
 key=$(cat /tmp/out)
-watch_test "$key" | sed 's/^/    watch_test:   /' &
+watch_test "$key" | sed 's/^/    watch_test: /' &
 sleep 1
 do_it update "$key" better-secret
 do_it setperm "$key" 0x3f3f0000
@@ -29,4 +43,5 @@ do_it unlink "$ring" @s
 do_it revoke "$key"
 do_it clear @s
 sleep 2
+heard watch_test && heard keyctl-watch || exit 1
 echo "That was the demonstration; make shell is for your own hands."

@@ -1,21 +1,24 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# PID 1 of the guest: runs what the kernel's command line asks for and tells the
-# outcome on the second channel, /dev/vport0p1.
+# PID 1 of the guest: does what MODE on the kernel's command line asks for and
+# tells the outcome on the second channel, a serial line of its own.
 
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-mount -t debugfs debug /sys/kernel/debug
+[ ! -d /sys/kernel/debug ] || mount -t debugfs debug /sys/kernel/debug
 mount -t tmpfs tmp /tmp
 mkdir -p /dev/shm
 ulimit -c 0
 
-for port in /dev/vport*; do
-	RESULT=$port
-done
+channel=/dev/ttyS1
+
+tell()
+{
+	tee "$channel"
+}
 
 # KUnit's cases, then those of every test program, each as a line of its own.
 check()
@@ -23,41 +26,89 @@ check()
 	echo "# KUnit"
 	# A suite that did not run must not go unnoticed.
 	cat /sys/kernel/debug/kunit/watch_queue/results ||
-		echo "    not ok KUnit: the suite watch_queue did not run"
+		echo "    not ok the suite watch_queue did not run"
 	for prog in /tests/*; do
 		echo "# program ${prog##*/}"
-		timeout 600 "$prog"
+		timeout 900 "$prog"
 		code=$?
-		[ $code = 0 ] || [ $code = 4 ] || echo "not ok ${prog##*/} exited with $code"
+		[ $code = 0 ] || [ $code = 4 ] || echo "not ok exited with $code"
 	done
 }
 
-demo()
+# verdict NAME COMMAND...
+verdict()
 {
-	keyctl session demo /bin/sh /demo.sh
+	name=$1
+	shift
+	if "$@"; then
+		echo "ok $name"
+	else
+		echo "not ok $name"
+	fi
 }
 
-case $(cat /proc/cmdline) in
-*wq.mode=check*)
-	check 2>&1 | tee "$RESULT"
-	echo "wq-finished" > "$RESULT"
+keys_work()
+{
+	key=$(keyctl add user name secret @s) &&
+		[ "$(keyctl pipe "$key")" = secret ] && keyctl unlink "$key" @s
+}
+
+sample_names_option()
+{
+	watch_test 2>&1 | grep -q "$OPTION"
+}
+
+# A program that finds something missing skips, or passes; it does not fail.
+no_failure()
+{
+	timeout 300 "$1" > /tmp/out
+	[ $? = 0 ] || [ $? = 4 ] || ! cat /tmp/out
+}
+
+without()
+{
+	echo "# program init"
+	verdict "keys work" keys_work
+	verdict "watch_test names the option" sample_names_option
+	for prog in /tests/*; do
+		verdict "${prog##*/} does not fail" no_failure "$prog"
+	done
+}
+
+case $MODE in
+check)
+	check 2>&1 | tell
+	echo "wq-finished" > "$channel"
 	;;
-*wq.mode=panic*)
+without)
+	without 2>&1 | tell
+	echo "wq-finished" > "$channel"
+	;;
+panic)
 	echo c > /proc/sysrq-trigger
 	;;
-*wq.mode=warn*)
+warn)
 	# As lockdep does: a warning that is no WARN() and so no panic.
 	echo "<4>WARNING: possible circular locking dependency detected" > /dev/kmsg
-	echo "wq-finished" > "$RESULT"
+	echo "wq-finished" > "$channel"
 	;;
-*wq.mode=hang*)
+oops)
+	echo "<1>BUG: kernel NULL pointer dereference, address: 0000000000000000" > /dev/kmsg
+	echo "wq-finished" > "$channel"
+	;;
+reset)
+	echo "ok 1 all is well" > "$channel"
+	echo b > /proc/sysrq-trigger
+	;;
+hang)
 	while :; do sleep 1000; done
 	;;
-*wq.mode=demo*)
-	demo
+demo)
+	keyctl session demo /bin/sh /demo.sh && echo "wq-finished" > "$channel"
 	;;
-*wq.mode=shell*)
+shell)
 	keyctl session shell /bin/sh -l
 	;;
 esac
-poweroff -f
+# Without ACPI this is how QEMU ends, as it is told not to reboot.
+reboot -f

@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What the series costs: builds the unpatched base with the same options, runs the
+# same wq_bench on both kernels, and compares the figures with their limits.
+# Exits with 0 only if every limit is kept; see bench/report, which also says what is
+# in OUT/results/bench.tsv.
+#
+# What is counted is instructions, and those of one CPU: ACCEL of lib.sh does not matter.
+# Nothing is left to chance, so the figures are the same each time.
+
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+BENCH=$OUT/bench
+INITRAMFS=$BENCH/initramfs.cpio
+
+build_bench()
+{
+	install_headers
+	mkdir -p "$BENCH"
+	make -s -C "$HERE/../bench" OUTPUT="$BENCH" \
+		KHDR_INCLUDES="-isystem $OBJ/usr/include" > "$BENCH/build.log" 2>&1 ||
+		{ cat "$BENCH/build.log" >&2; exit 1; }
+}
+
+# No more than it takes, and no program that could run meanwhile.
+build_bench_initramfs()
+{
+	local dir
+
+	{
+		for dir in bin dev proc sys; do
+			echo "dir /$dir 755 0 0"
+		done
+		echo "nod /dev/console 600 0 0 c 5 1"
+		echo "slink /bin/sh busybox 777 0 0"
+		list_program "$(command -v busybox)"
+		list_program "$BENCH/wq_bench"
+		echo "file /init $HERE/../bench/init.sh 755 0 0"
+	} > "$INITRAMFS.list"
+	"$OBJ/usr/gen_init_cpio" "$INITRAMFS.list" > "$INITRAMFS"
+}
+
+# measure RESULT: what wq_bench says in a guest where one tick of the clock is one
+# instruction.  Whether it came to its end is for the report to see.
+measure()
+{
+	local cmdline="console=ttyS0 loglevel=5 panic=-1 panic_on_warn=1 oops=panic"
+
+	# No LSM, and everything in the same place each time.
+	cmdline+=" lsm= nokaslr"
+	echo "measuring${NAME:+ \"$NAME\"}; the console is in $DIR/bench.log"
+	rm -f "$1"
+	timeout --foreground 600 qemu-system-x86_64 -accel tcg \
+		-icount shift=0,sleep=off -seed 1 -rtc base=2026-01-01,clock=vm \
+		-cpu max -smp 1 -m 512M \
+		-nodefaults -display none -no-reboot -serial stdio \
+		-serial "file:$1" \
+		-kernel "$IMAGE" -initrd "$INITRAMFS" \
+		-append "$cmdline" < /dev/null > "$DIR/bench.log" 2>&1 || :
+	log_is_clean "$DIR/bench.log" || die "something is wrong, see $DIR/bench.log"
+}
+
+the_kernel
+build_kernel
+build_bench
+build_bench_initramfs
+measure "$RESULTS/bench.ours"
+
+build_stock
+measure "$RESULTS/bench.base"
+
+echo
+"$HERE/../bench/report" "$RESULTS/bench.base" "$RESULTS/bench.ours" "$RESULTS/bench.tsv"
