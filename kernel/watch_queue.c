@@ -1454,6 +1454,8 @@ int watch_queue_init(struct pipe_inode_info *pipe)
 	queue->pipe = pipe;
 	queue->depth = depth;
 	queue->capacity = depth * DEPTH_UNIT;
+	ring_start_slot(queue, &bufs[pipe->head]);
+	ring_set_end(queue);
 	return 0;
 }
 

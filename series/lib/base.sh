@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # variables for the other files
 #
 # The base: any 6.12.y tree, kept as one commit in build/linux.
 
@@ -24,7 +24,8 @@ find_source()
 source_files()
 {
 	if [ -e "$1/.git" ]; then
-		git -C "$1" -c safe.directory="$1" ls-files -z --cached --deduplicate |
+		env -u GIT_INDEX_FILE git -C "$1" -c safe.directory="$1" ls-files -z \
+			--cached --deduplicate |
 			(cd "$1" && while IFS= read -r -d '' f; do
 				if [ -f "$f" ] || [ -L "$f" ]; then printf '%s\0' "$f"; fi
 			done)
@@ -64,12 +65,12 @@ count_files()
 }
 
 # Puts the files of directory $1 that function $2 names into the index and object
-# store of $GITDIR.  The threshold makes git stream them all into one pack.
+# store of $GITDIR.  What follows are options for git.
 index_files()
 {
 	"$2" "$1" | count_files "into git" |
-		git --git-dir="$GITDIR" --work-tree="$1" -c core.bigFileThreshold=1 \
-			-c core.compression=1 update-index -z --add --remove --stdin
+		git --git-dir="$GITDIR" --work-tree="$1" "${@:3}" \
+			update-index -z --add --remove --stdin
 }
 
 # Debian's .gitignore hides the whole tree; without these lines "git status" and
@@ -139,17 +140,19 @@ source_key()
 
 init_repository()
 {
-	git init -q -b watch_queue "$1"
+	git init -q --template= -b watch_queue "$1"
 	git -C "$1" config gc.auto 0
 	git -C "$1" config core.abbrev 12
 	git -C "$1" config core.autocrlf false
 	git -C "$1" config core.logAllRefUpdates true
 }
 
-# The first base makes build/linux; it appears under that name when complete.
+# The first base makes build/linux; it appears under that name when complete.  The
+# threshold has git stream all files into one pack.
 first_base()
 {
 	local new=$OUT/linux.new version commit
+	local -a stream=(-c core.bigFileThreshold=1 -c core.compression=1)
 	say "making build/linux from ${KSRC##*/}"
 	rm -rf "$new"
 	if [ ! -d "$KSRC" ]; then
@@ -162,13 +165,13 @@ first_base()
 	init_repository "$new"
 	GITDIR=$new/.git
 	if [ -d "$KSRC" ]; then
-		index_files "$KSRC" source_files
+		index_files "$KSRC" source_files "${stream[@]}"
 		unhide
 		say "copying the files"
 		git -C "$new" checkout-index -a -q
 		git -C "$new" update-index -q --refresh || :
 	else
-		index_files "$new" all_files
+		index_files "$new" all_files "${stream[@]}"
 		unhide
 		git -C "$new" checkout-index -f -q .gitignore
 		git -C "$new" update-index -q --refresh || :

@@ -10,6 +10,7 @@ declare -A TARGET=() KIND=() NUMBER=()	# by file: kernel path, what it does, N
 declare -A OWNER=()		# by file: index into NAMES, or empty
 declare -A PARTS=()		# by kernel path: its files, in order
 declare -A RESULT=()		# by file: "mode blob", or "gone"
+declare -A WHOLE=()		# by file that is whole: its blob
 declare -A BASE_ENTRY=()	# by kernel path: "mode blob" in the base
 
 read_series()
@@ -34,7 +35,11 @@ read_series()
 			[ -n "$below" ] || continue
 			line=${line%%#*}
 			read -r line <<<"$line"
-			[ -n "$line" ] || continue
+			case $line in
+			''|checkpatch:*)
+				continue
+				;;
+			esac
 			PATTERN+=("${line%/}")
 			PATTERN_OWNER+=("$i")
 		done <"$ROOT/series/$name.msg"
@@ -89,7 +94,7 @@ split_name()
 		;;
 	*.patch)
 		SPLIT_TARGET=${1%.patch}
-		SPLIT_KIND=patch
+		SPLIT_KIND='patch'
 		if [[ $SPLIT_TARGET =~ ^(.+)\.([1-9][0-9]?)$ ]]; then
 			SPLIT_TARGET=${BASH_REMATCH[1]}
 			SPLIT_NUMBER=${BASH_REMATCH[2]}
@@ -102,7 +107,15 @@ split_name()
 	esac
 }
 
+# Appends patch $2 to the list in variable $1, once.  They come in order.
+add_owner()
+{
+	local -n list=$1
+	[ "${list##* }" = "$2" ] || list+=" $2"
+}
+
 # Sets FOUND to the patches that overlay file $1 belongs to.
+# shellcheck disable=SC2053 # the right side of "=" is a pattern
 find_owner()
 {
 	local f=$1 x=${TARGET[$1]} i p exact='' loose='' o
@@ -110,15 +123,15 @@ find_owner()
 		p=${PATTERN[i]}
 		o=${PATTERN_OWNER[i]}
 		if [ "$p" = "$f" ]; then
-			exact+=" $o"
-		elif [ "$p" = "$x" ]; then
-			[ "${NUMBER[$f]}" != 0 ] && loose+=" $o" || exact+=" $o"
+			add_owner exact "$o"
+		elif [ "$p" = "$x" ] && [ "${NUMBER[$f]}" = 0 ]; then
+			add_owner exact "$o"
 		elif [[ $x = "$p"/* || $x = $p ]]; then
-			loose+=" $o"
+			add_owner loose "$o"
 		fi
 	done
 	FOUND=${exact:-$loose}
-	FOUND=$(printf '%s\n' $FOUND | sort -un)
+	FOUND=${FOUND# }
 }
 
 # Sets everything that can be said of the overlay's files by their names.
@@ -142,15 +155,15 @@ scan_overlay()
 # several files lay claim to.
 check_overlay()
 {
-	local f x bad=0 last owner
+	local f x bad=0 last owner i
 	for f in "${FILES[@]}"; do
 		owner=${OWNER[$f]}
 		if [ -z "$owner" ]; then
 			say "$f: belongs to no patch; add its path to one of series/*.msg" >&2
 			bad=1
-		elif [[ $owner = *$'\n'* ]]; then
-			say "$f: belongs to several patches:$(for f in $owner; do
-				printf ' %s' "${NAMES[f]}"; done)" >&2
+		elif [[ $owner = *' '* ]]; then
+			say "$f: belongs to several patches:$(for i in $owner; do
+				printf ' %s' "${NAMES[i]}"; done)" >&2
 			bad=1
 		fi
 	done
@@ -174,7 +187,8 @@ check_overlay()
 	[ "$bad" = 0 ] || die "the overlay does not agree with series/"
 }
 
-# Reads what the base holds of the paths that the overlay touches.
+# Reads what the base holds of the paths that the overlay touches, and of $@.
+# shellcheck disable=SC2120 # save.sh names further ones
 read_base_entries()
 {
 	local mode type blob x
@@ -185,16 +199,32 @@ read_base_entries()
 	done < <(kgit ls-tree -z "$BASE" -- "${!PARTS[@]}" "$@")
 }
 
-# Sets ENTRY to "mode blob" of file $1 of the work tree at hand.
-store_file()
+# Puts all whole files into the object store, with a single git.
+store_whole_files()
+{
+	local f blob
+	local -a whole=()
+	WHOLE=()
+	for f in "${FILES[@]}"; do
+		[ "${KIND[$f]}" != whole ] || [ -L "$ROOT/$f" ] || whole+=("$f")
+	done
+	[ "${#whole[@]}" != 0 ] || return 0
+	while IFS=$'\t' read -r f blob; do
+		WHOLE[$f]=$blob
+	done < <(paste <(printf '%s\n' "${whole[@]}") <(printf "$ROOT/%s\n" "${whole[@]}" |
+		kgit hash-object -w --no-filters --stdin-paths))
+}
+
+# Sets ENTRY to "mode blob" of the whole file $1.
+whole_entry()
 {
 	local mode=100644
-	if [ -L "$1" ]; then
-		ENTRY="120000 $(readlink -n -- "$1" | kgit hash-object -w --stdin)"
+	if [ -L "$ROOT/$1" ]; then
+		ENTRY="120000 $(readlink -n -- "$ROOT/$1" | kgit hash-object -w --stdin)"
 		return
 	fi
-	[ ! -x "$1" ] || mode=100755
-	ENTRY="$mode $(kgit hash-object -w --no-filters -- "$1")"
+	[ ! -x "$ROOT/$1" ] || mode=100755
+	ENTRY="$mode ${WHOLE[$1]}"
 }
 
 # Sets ENTRY to entry $2 changed by patch file $1.
@@ -211,7 +241,11 @@ apply_patch()
 	if ! patch -u -f --no-backup-if-mismatch -r "$TMP/rejected" -o "$TMP/out" \
 	     "$TMP/in" <"$ROOT/$f" >"$TMP/log" 2>&1; then
 		say "$f does not fit $(base_name); rejected:" >&2
-		cat "$TMP/rejected" 2>/dev/null >&2 || cat "$TMP/log" >&2
+		if [ -s "$TMP/rejected" ]; then
+			cat "$TMP/rejected" >&2
+		else
+			cat "$TMP/log" >&2
+		fi
 		return 1
 	fi
 	! grep -q 'with fuzz' "$TMP/log" || say "$f: fits $(base_name) with fuzz"
@@ -234,7 +268,7 @@ compose_path()
 		fi
 		case ${KIND[$f]} in
 		whole)
-			store_file "$ROOT/$f"
+			whole_entry "$f"
 			if [ "$ENTRY" = "$entry" ]; then
 				say "$f is a copy of the file in $(base_name)" >&2
 				return 1
@@ -257,6 +291,8 @@ compose_files()
 {
 	local x bad=0
 	RESULT=()
+	store_whole_files
+	# shellcheck disable=SC2119 # no further paths
 	read_base_entries
 	while IFS= read -r x; do
 		[ -z "$x" ] || compose_path "$x" || bad=1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # variables for the other files
 #
 # make save: carries edits in build/linux back into the overlay.
 
@@ -45,14 +45,18 @@ write_whole()
 	fi
 }
 
-# Writes the change from entry $1 to entry $2 as patch file $3 for path $4.
+# Writes the change from entry $1 to entry $2 as patch file $3 for path $4.  Words
+# before the patch stay.
 write_patch()
 {
 	[ "${1% *}" = "${2% *}" ] ||
 		die "$4: its mode changed, which a patch file cannot carry"
 	kgit cat-file blob "${1#* }" >"$TMP/old"
 	kgit cat-file blob "${2#* }" >"$TMP/new"
-	diff -u -p -d --label "a/$4" --label "b/$4" "$TMP/old" "$TMP/new" >"$TMP/diff" || :
+	{
+		[ ! -e "$ROOT/$3" ] || sed '/^--- /,$d' "$ROOT/$3"
+		diff -u --label "a/$4" --label "b/$4" "$TMP/old" "$TMP/new" || :
+	} >"$TMP/diff"
 	mkdir -p "$(dirname "$ROOT/$3")"
 	cat "$TMP/diff" >"$ROOT/$3"
 }
@@ -111,6 +115,7 @@ verify_saved()
 	local x bad=0 ENTRY want
 	scan_overlay
 	RESULT=()
+	store_whole_files
 	read_base_entries "${PATHS[@]}"
 	for x in "${PATHS[@]}"; do
 		entry_in "$SNAPSHOT" "$x"
@@ -147,6 +152,7 @@ save_edits()
 		return
 	fi
 	RESULT=()
+	store_whole_files
 	read_base_entries "${PATHS[@]}"
 	for x in "${PATHS[@]}"; do
 		[[ $x != *[[:space:]]* ]] || die "$x: white space in a name"

@@ -41,6 +41,12 @@ tree_of()
 	kgit rev-parse "$1^{tree}"
 }
 
+# The files edited in build/linux that would be different in $NEW.
+unsaved_paths()
+{
+	comm -12 <(changed_paths "$COMPOSED" "$SNAPSHOT") <(changed_paths "$SNAPSHOT" "$NEW")
+}
+
 # Keeps tree $1, which the work tree is about to leave behind, as a commit.
 keep_aside()
 {
@@ -84,7 +90,7 @@ report_tree()
 
 make_tree()
 {
-	local state=$LINUX/.git/overlay-state now old
+	local state=$LINUX/.git/overlay-state now old unsaved
 	prepare_base
 	read_series
 	scan_overlay
@@ -103,10 +109,12 @@ make_tree()
 	compose_files
 	compose_commits
 	take_snapshot
-	if [ "$SNAPSHOT" != "$(tree_of "$NEW")" ] && [ "$SNAPSHOT" != "$(tree_of "$COMPOSED")" ]; then
+	unsaved=$(unsaved_paths)
+	if [ -n "$unsaved" ]; then
 		if kgit rev-parse -q --verify "$MOVING" >/dev/null || [ -n "${FORCE-}" ]; then
 			keep_aside "$SNAPSHOT"
 		else
+			printf '%s\n' "$unsaved" >&2
 			die "build/linux holds edits that are not saved: run 'make save', or 'make tree FORCE=1' to leave them behind"
 		fi
 	fi

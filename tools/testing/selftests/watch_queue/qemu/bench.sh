@@ -55,8 +55,8 @@ measure()
 	timeout --foreground 600 qemu-system-x86_64 -accel tcg \
 		-icount shift=0,sleep=off -seed 1 -rtc base=2026-01-01,clock=vm \
 		-cpu max -smp 1 -m 512M \
-		-nodefaults -display none -no-reboot -serial stdio \
-		-serial "file:$1" \
+		-nodefaults -display none -no-reboot \
+		-serial stdio -serial "file:$1" \
 		-kernel "$IMAGE" -initrd "$INITRAMFS" \
 		-append "$cmdline" < /dev/null > "$DIR/bench.log" 2>&1 || :
 	log_is_clean "$DIR/bench.log" || die "something is wrong, see $DIR/bench.log"
