@@ -52,7 +52,7 @@ measure()
 	cmdline+=" lsm= nokaslr"
 	echo "measuring${NAME:+ \"$NAME\"}; the console is in $DIR/bench.log"
 	rm -f "$1"
-	timeout --foreground 600 qemu-system-x86_64 -accel tcg \
+	timeout --foreground 300 qemu-system-x86_64 -accel tcg \
 		-icount shift=0,sleep=off -seed 1 -rtc base=2026-01-01,clock=vm \
 		-cpu max -smp 1 -m 512M \
 		-nodefaults -display none -no-reboot \
