@@ -42,7 +42,7 @@ bench: tree need-build
 	@$(QEMU)/bench.sh
 
 ## make series   build/series/*.patch, for git am
-series: tree
+series:
 	@series/overlay mail
 
 ## make clean    remove build/

@@ -111,7 +111,7 @@
 
 #define FILTERS_MAX	16
 
-/* record_valid() relies on the first. */
+/* watch_notification_valid() relies on the first. */
 static_assert(WATCH_RECORD_MAX == (WATCH_INFO_LENGTH & ~7));
 static_assert(WATCH_RECORD_MAX <= DEPTH_UNIT);
 static_assert(sizeof(struct watch_notification) == 8);
@@ -331,53 +331,68 @@ static void ring_put_loss(struct watch_queue *queue)
 	queue->lost = 0;
 }
 
-/* The part of ring_append() for what does not go before queue->end. */
-static noinline bool ring_append_slow(struct watch_queue *queue,
+/* Whether @len bytes fit, with the LOSS record that has to go before them. */
+static inline bool ring_has_room(const struct watch_queue *queue,
+				 unsigned int len)
+	__must_hold(&queue->pipe->rd_wait.lock)
+{
+	if (queue->lost)
+		len += sizeof(struct watch_notification_loss);
+	return len <= queue->capacity - queue->queued;
+}
+
+/* Count a record as lost.  Returns whether it is the first. */
+static inline bool ring_lose(struct watch_queue *queue)
+	__must_hold(&queue->pipe->rd_wait.lock)
+{
+	queue->lost_total++;
+	if (queue->lost++)
+		return false;
+
+	queue->end = queue->put;
+	/* Pairs with READ_ONCE() in watch_queue_readable(). */
+	WRITE_ONCE(queue->readable, true);
+	return true;
+}
+
+/* Append a record behind what has to be done first; there is room for it. */
+static noinline void ring_append_slow(struct watch_queue *queue,
 				      const struct watch_notification *n,
 				      u32 info)
 	__must_hold(&queue->pipe->rd_wait.lock)
 {
-	unsigned int room = queue->capacity - queue->queued;
-	unsigned int need = info & WATCH_INFO_LENGTH;
-
-	if (queue->lost)
-		need += sizeof(struct watch_notification_loss);
-
-	if (need > room) {
-		queue->end = queue->put;
-		queue->lost_total++;
-		return queue->lost++ == 0;
-	}
-
 	if (queue->lost)
 		ring_put_loss(queue);
 	ring_put(queue, n, info);
 	ring_set_end(queue);
-	return true;
 }
 
 /*
- * Queue a record, or count it as lost.  Returns whether that is news to a
- * reader: a record is, and so is the first loss after one.
+ * Queue a record, with @info_id as its tag, or count it as lost.  Returns whether
+ * that is news to a reader: a record is, and so is the first loss after one.
  */
 static inline bool ring_append(struct watch_queue *queue,
-			       const struct watch_notification *n, u32 info)
+			       const struct watch_notification *n, u32 info_id)
 	__must_hold(&queue->pipe->rd_wait.lock)
 {
-	unsigned int len = info & WATCH_INFO_LENGTH;
+	unsigned int len = n->info & WATCH_INFO_LENGTH;
+	u32 info = (n->info & ~WATCH_INFO_ID) | info_id;
 	void *next = queue->put + len;
 
 	lockdep_assert_held(&queue->pipe->rd_wait.lock);
 
+	if (likely(next <= queue->end)) {
+		record_copy(queue->put, n, info);
+		queue->put = next;
+		queue->queued += len;
+	} else {
+		if (!ring_has_room(queue, len))
+			return ring_lose(queue);
+		ring_append_slow(queue, n, info);
+	}
+
 	/* Pairs with READ_ONCE() in watch_queue_readable(). */
 	WRITE_ONCE(queue->readable, true);
-
-	if (unlikely(next > queue->end))
-		return ring_append_slow(queue, n, info);
-
-	record_copy(queue->put, n, info);
-	queue->put = next;
-	queue->queued += len;
 	return true;
 }
 
@@ -453,7 +468,7 @@ static unsigned int ring_readable_bytes(const struct watch_queue *queue)
  */
 static bool watch_queue_readable(const struct watch_queue *queue)
 {
-	/* Pairs with WRITE_ONCE() in ring_append() and ring_retire(). */
+	/* Pairs with WRITE_ONCE() in ring_append(), ring_lose(), ring_retire(). */
 	return READ_ONCE(queue->readable);
 }
 
@@ -607,13 +622,6 @@ static inline void watch_queue_signal(struct pipe_inode_info *pipe)
 		kill_fasync(&pipe->fasync_readers, SIGIO, POLL_IN);
 }
 
-/* A record's info word as this watch's queue gets it, with the tag. */
-static inline u32 watch_info(const struct watch *watch,
-			     const struct watch_notification *n)
-{
-	return (n->info & ~WATCH_INFO_ID) | watch->info_id;
-}
-
 /* Hand one watcher the record, unless the watch has ended meanwhile. */
 static inline void watch_post(struct watch *watch,
 			      const struct watch_notification *n)
@@ -625,7 +633,7 @@ static inline void watch_post(struct watch *watch,
 
 	spin_lock_irqsave(&pipe->rd_wait.lock, flags);
 	if (likely(!hlist_unhashed(&watch->queue_node))) {
-		news = ring_append(queue, n, watch_info(watch, n));
+		news = ring_append(queue, n, watch->info_id);
 		if (news)
 			watch_queue_wake(pipe);
 	}
@@ -635,10 +643,12 @@ static inline void watch_post(struct watch *watch,
 		watch_queue_signal(pipe);
 }
 
+/* @info_id is the tag that the record is going to have. */
 static bool filter_accepts(const struct watch_filter *filter,
-			   const struct watch_notification *n, u32 info)
+			   const struct watch_notification *n, u32 info_id)
 {
 	const struct watch_notification_type_filter *rule;
+	u32 info = (n->info & ~WATCH_INFO_ID) | info_id;
 	unsigned int i;
 
 	if (n->type == WATCH_TYPE_META)
@@ -654,13 +664,16 @@ static bool filter_accepts(const struct watch_filter *filter,
 	return false;
 }
 
-static bool record_valid(const struct watch_notification *n)
+/**
+ * refuse_watch_notification - drop a record that no source should have made
+ *
+ * Warns, the first time.  Context: as post_watch_notification().
+ */
+void refuse_watch_notification(void)
 {
-	unsigned int len = n->info & WATCH_INFO_LENGTH;
-
-	/* As many bits as there are for it hold no longer multiple of 8. */
-	return n->type < WATCH_TYPE__NR && len && len % 8 == 0;
+	WARN_ONCE(1, "watch_queue: a record of unknown type or impossible length\n");
 }
+EXPORT_SYMBOL_GPL(refuse_watch_notification);
 
 /**
  * __post_watch_notification - post a record to everybody who watches an object
@@ -683,16 +696,13 @@ void __post_watch_notification(struct watch_list *wlist,
 
 	lockdep_assert(!in_nmi());
 
-	if (WARN_ON_ONCE(!record_valid(n)))
-		return;
-
 	rcu_read_lock();
 	hlist_for_each_entry_rcu(watch, &wlist->watchers, list_node) {
 		if (watch->id != id)
 			continue;
 
 		filter = rcu_dereference(watch->queue->filter);
-		if (filter && !filter_accepts(filter, n, watch_info(watch, n)))
+		if (filter && !filter_accepts(filter, n, watch->info_id))
 			continue;
 
 		if (security_post_notification(watch->cred, cred, n))
@@ -750,9 +760,9 @@ static void watch_remove(struct watch *watch, u64 id)
 	const struct watch_notification_removal n = {
 		.watch.type	= WATCH_TYPE_META,
 		.watch.subtype	= WATCH_META_REMOVAL_NOTIFICATION,
+		.watch.info	= id ? watch_sizeof(n) : watch_sizeof(n.watch),
 		.id		= id,
 	};
-	u32 len = id ? watch_sizeof(n) : watch_sizeof(n.watch);
 	struct watch_queue *queue = watch->queue;
 	struct pipe_inode_info *pipe = queue->pipe;
 	bool news = false;
@@ -760,7 +770,7 @@ static void watch_remove(struct watch *watch, u64 id)
 	spin_lock_irq(&pipe->rd_wait.lock);
 	if (!hlist_unhashed(&watch->queue_node)) {
 		hlist_del_init_rcu(&watch->queue_node);
-		news = ring_append(queue, &n.watch, len | watch->info_id);
+		news = ring_append(queue, &n.watch, watch->info_id);
 		if (news)
 			watch_queue_wake(pipe);
 	}

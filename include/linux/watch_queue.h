@@ -114,6 +114,18 @@ void remove_watch_list(struct watch_list *wlist, u64 id);
 void __post_watch_notification(struct watch_list *wlist,
 			       const struct watch_notification *n,
 			       const struct cred *cred, u64 id);
+void refuse_watch_notification(void);
+
+/*
+ * Whether a record may be posted; what is constant of it costs nothing.  As many
+ * bits as there are for the length hold no multiple of 8 that is too large.
+ */
+static inline bool watch_notification_valid(const struct watch_notification *n)
+{
+	unsigned int len = n->info & WATCH_INFO_LENGTH;
+
+	return n->type < WATCH_TYPE__NR && len && len % 8 == 0;
+}
 
 /**
  * post_watch_notification - post a record to everybody who watches an object
@@ -125,7 +137,8 @@ void __post_watch_notification(struct watch_list *wlist,
  *
  * The record goes to each queue that watches the object, unless its filter or
  * an LSM refuses it; where there is no room, the loss is counted and told to
- * the reader in place.
+ * the reader in place.  A record of an unknown type or an impossible length is
+ * warned of, once, and dropped.
  *
  * Context: Any but NMI in which a task may be woken: hard interrupt and
  *	interrupts off are fine, locks that a wake-up takes must not be held.
@@ -136,8 +149,13 @@ static inline void post_watch_notification(struct watch_list *wlist,
 					   const struct watch_notification *n,
 					   const struct cred *cred, u64 id)
 {
-	if (unlikely(wlist))
+	if (likely(!wlist))
+		return;
+
+	if (likely(watch_notification_valid(n)))
 		__post_watch_notification(wlist, n, cred, id);
+	else
+		refuse_watch_notification();
 }
 
 /* For fs/pipe.c alone. */

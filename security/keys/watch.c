@@ -23,31 +23,6 @@ static struct watch_list *key_watchers(const struct key *key)
 }
 
 /**
- * __notify_key - post a record to everybody who watches a key
- * @key: The key, which the caller has a reference to and which has a list.
- * @subtype: What happened.
- * @aux: As the subtype asks for, else 0.
- *
- * The current task is who caused it.
- *
- * Context: Process context; key->sem may be held.
- */
-void __notify_key(struct key *key, enum key_notification_subtype subtype,
-		  u32 aux)
-{
-	const struct key_notification n = {
-		.watch.type	= WATCH_TYPE_KEY_NOTIFY,
-		.watch.subtype	= subtype,
-		.watch.info	= watch_sizeof(n),
-		.key_id		= key->serial,
-		.aux		= aux,
-	};
-
-	__post_watch_notification(key_watchers(key), &n.watch, current_cred(),
-				  key->serial);
-}
-
-/**
  * key_remove_watches - a key is destroyed
  * @key: The key, which nobody refers to any more.
  *
@@ -78,7 +53,7 @@ static struct watch_list *key_make_watchers(struct key *key)
 		kfree(wlist);
 		wlist = key_watchers(key);
 	} else {
-		/* Pairs with rcu_dereference_check() in key_watchers(). */
+		/* Pairs with rcu_dereference_check(), here and in notify_key(). */
 		rcu_assign_pointer(key->watchers, wlist);
 	}
 	up_write(&key->sem);

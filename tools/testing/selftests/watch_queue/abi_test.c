@@ -835,8 +835,6 @@ FIXTURE(keys)
 
 FIXTURE_SETUP(keys)
 {
-	const __u32 view = 0x01010101;
-
 	WQ_REQUIRE_KEYS();
 	ASSERT_EQ(0, wq_pipe(self->fds, 0));
 	ASSERT_EQ(0, wq_pipe(self->other, 0));
@@ -848,7 +846,7 @@ FIXTURE_SETUP(keys)
 	self->hidden = wq_add_user_key("hidden", self->ring);
 	ASSERT_LT(0, self->hidden);
 	ASSERT_EQ(0, wq_keyctl(KEYCTL_SETPERM, self->hidden,
-			       WQ_KEY_PERM & ~view, 0, 0));
+			       WQ_KEY_PERM & ~WQ_KEY_VIEW, 0, 0));
 }
 
 FIXTURE_TEARDOWN(keys)
@@ -953,6 +951,16 @@ TEST_F(keys, no_view_permission)
 
 	/* Giving up a watch that there is not is no matter of permission. */
 	EXPECT_EQ(-EBADSLT, wq_watch_key(self->hidden, self->fds[0], -1));
+}
+
+/* Nor is giving up one that there is, of a key that may no longer be viewed. */
+TEST_F(keys, view_permission_taken_away)
+{
+	ASSERT_EQ(0, wq_watch_key(self->key, self->fds[0], 1));
+	ASSERT_EQ(0, wq_keyctl(KEYCTL_SETPERM, self->key,
+			       WQ_KEY_PERM & ~WQ_KEY_VIEW, 0, 0));
+	EXPECT_EQ(-EACCES, wq_watch_key(self->key, self->other[0], 1));
+	EXPECT_EQ(0, wq_watch_key(self->key, self->fds[0], -1));
 }
 
 /* No such key is ENOKEY. */

@@ -47,6 +47,9 @@
 /* Possessor and owner may do everything. */
 #define WQ_KEY_PERM		0x3f3f0000u
 
+/* View permission, for everybody. */
+#define WQ_KEY_VIEW		0x01010101u
+
 #define WQ_FILTER_MAX		16
 
 /*

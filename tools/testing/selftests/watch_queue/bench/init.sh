@@ -5,7 +5,7 @@
 # a serial line of its own; all at once, for sending them takes interrupts.
 
 /bin/busybox --install -s /bin
-mount -t proc proc /proc
+mount -t proc none /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 

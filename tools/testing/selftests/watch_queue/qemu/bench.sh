@@ -3,7 +3,7 @@
 #
 # What the series costs: builds the unpatched base with the same options, runs the
 # same wq_bench on both kernels, and compares the figures with their limits.
-# Exits with 0 only if every limit is kept; see bench/report, which also says what is
+# Exits with 0 only if every limit is kept; see bench/report.sh, which also says what is
 # in OUT/results/bench.tsv.
 #
 # What is counted is instructions, and those of one CPU: ACCEL of lib.sh does not matter.
@@ -72,4 +72,4 @@ build_stock
 measure "$RESULTS/bench.base"
 
 echo
-"$HERE/../bench/report" "$RESULTS/bench.base" "$RESULTS/bench.ours" "$RESULTS/bench.tsv"
+"$HERE/../bench/report.sh" "$RESULTS/bench.base" "$RESULTS/bench.ours" "$RESULTS/bench.tsv"

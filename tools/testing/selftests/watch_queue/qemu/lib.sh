@@ -177,7 +177,8 @@ boot()
 		-append "console=ttyS0 loglevel=5 panic=-1 panic_on_warn=1 oops=panic MODE=$mode $*"
 }
 
-SPLAT='WARNING:|BUG:|Oops|Kernel panic|KASAN|UBSAN|INFO: task|possible circular|inconsistent lock|rcu.*stall'
+SPLAT='WARNING:|BUG:|Oops|Kernel panic|KASAN|UBSAN|INFO: task'
+SPLAT+='|possible circular|inconsistent lock|rcu.*stall'
 
 log_is_clean()
 {

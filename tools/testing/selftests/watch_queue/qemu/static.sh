@@ -81,13 +81,14 @@ said_of()
 			<(own_lines "$file") - || :
 }
 
-# check NAME DIRECTORY ARGUMENT...: all files with one compiler.
+# check NAME VARIABLE=VALUE...: all files, by make with these variables; CC is that
+# of a directory of its own.
 check()
 {
-	local name=$1 dir=$OUT/static/$2 file said
+	local name=$1 dir=$OUT/static/${2##* } file said
 	local log=$OUT/static/$name.log
 
-	shift 2
+	shift
 	mkdir -p "$OUT/static"
 	echo "compiling what differs from the base: $name; the log is $log" >&2
 	compile "$dir" "$@" >"$log" 2>&1 || :
@@ -111,6 +112,6 @@ check()
 
 the_kernel
 find_changed
-check gcc gcc CC="$CC" W=1
-check sparse gcc CC="$CC" C=2
-check clang clang CC=clang W=1
+check warnings CC="$CC" W=1
+check sparse CC="$CC" C=2
+check clang CC=clang W=1
