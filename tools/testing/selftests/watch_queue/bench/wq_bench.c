@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What notification queues and pipes cost in the kernel that this runs on: an
- * unpatched one or ours.  ./report puts the results of two kernels side by side.
+ * unpatched one or ours.  ./report.sh puts the results of two kernels side by side.
  *
  * Usage: wq_bench [-r REPEATS] [keys] [pipes] [memory]	(default: all of them)
  *
