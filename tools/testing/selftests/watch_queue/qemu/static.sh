@@ -85,7 +85,7 @@ said_of()
 # of a directory of its own.
 check()
 {
-	local name=$1 dir=$OUT/static/${2##* } file said
+	local name=$1 dir=$OUT/static/${2##*[ =]} file said
 	local log=$OUT/static/$name.log
 
 	shift
