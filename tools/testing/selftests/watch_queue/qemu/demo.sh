@@ -14,12 +14,15 @@ do_it()
 # show NAME: prints what comes, with the name before it, and keeps it.
 show()
 {
-	tee "/tmp/$1" | sed "s/^/    $1: /"
+	while IFS= read -r line; do
+		echo "$line" >> "/tmp/$1"
+		echo "    $1: $line"
+	done
 }
 
 heard()
 {
-	grep -qi cleared "/tmp/$1" && return
+	grep -q "cleared\|clr" "/tmp/$1" && return
 	echo "$1 did not say that the keyring was cleared." >&2
 	return 1
 }
@@ -31,7 +34,7 @@ sleep 1
 
 do_it add user demo secret @s
 key=$(cat /tmp/out)
-watch_test "$key" | sed 's/^/    watch_test: /' &
+watch_test "$key" | show watch_test &
 sleep 1
 do_it update "$key" better-secret
 do_it setperm "$key" 0x3f3f0000
