@@ -50,8 +50,8 @@ verdict()
 
 keys_work()
 {
-	key=$(keyctl add user name secret @s) &&
-		[ "$(keyctl pipe "$key")" = secret ] && keyctl unlink "$key" @s
+	keyctl session without sh -c \
+		'[ "$(keyctl pipe "$(keyctl add user name secret @s)")" = secret ]'
 }
 
 sample_names_option()
@@ -72,7 +72,7 @@ without()
 	echo "# program init"
 	verdict "keys work" keys_work
 	verdict "watch_test names the option" sample_names_option
-	for prog in /tests/*; do
+	for prog in /tests/*_test; do
 		verdict "${prog##*/} does not fail" no_failure "$prog"
 	done
 }
