@@ -302,7 +302,10 @@ static inline void record_copy(struct watch_notification *to,
 		*++to = *++from;
 }
 
-/* Append a record that is known to have room, with @info as its info word. */
+/*
+ * Append a record that is known to have room, with @info as its info word.  What
+ * depends on it is brought up to date by ring_set_end(), which the caller calls.
+ */
 static void ring_put(struct watch_queue *queue,
 		     const struct watch_notification *n, u32 info)
 	__must_hold(&queue->pipe->rd_wait.lock)
@@ -317,7 +320,7 @@ static void ring_put(struct watch_queue *queue,
 	queue->queued += len;
 }
 
-/* Turn the count of lost records, which is known to have room, into a record. */
+/* Turn the count of lost records, which has room, into a record; as ring_put(). */
 static void ring_put_loss(struct watch_queue *queue)
 	__must_hold(&queue->pipe->rd_wait.lock)
 {
@@ -617,7 +620,10 @@ static inline void watch_queue_wake(struct pipe_inode_info *pipe)
 /* Tell those who asked for a signal, after the lock. */
 static inline void watch_queue_signal(struct pipe_inode_info *pipe)
 {
-	/* As kill_fasync() looks first itself, here without the call. */
+	/*
+	 * As kill_fasync() looks first itself, here without the call.  The pipe
+	 * is there: under RCU through a watch, or by the caller's watch.
+	 */
 	if (unlikely(data_race(pipe->fasync_readers)))
 		kill_fasync(&pipe->fasync_readers, SIGIO, POLL_IN);
 }
@@ -682,8 +688,8 @@ EXPORT_SYMBOL_GPL(refuse_watch_notification);
  * @cred: Who caused the event, or NULL.
  * @id: The object.
  *
- * As post_watch_notification(), which see, for a list that is there.  A record
- * of an unknown type or an impossible length is warned of, once, and dropped.
+ * The part of post_watch_notification() for a list that is there and a record
+ * that watch_notification_valid() is true of, which is not looked at again.
  *
  * Context: As post_watch_notification().
  */

@@ -134,8 +134,10 @@ check_sources()
 {
 	the_kernel
 	make -s -C "$HERE/.." header-check \
-		KHDR_INCLUDES="-isystem $OBJ/usr/include" > "$RESULTS/headers.tap" || :
-	"$HERE/static.sh" > "$RESULTS/static.tap" || :
+		KHDR_INCLUDES="-isystem $OBJ/usr/include" > "$RESULTS/headers.tap" ||
+		result 1 "headers: all can be included" >> "$RESULTS/headers.tap"
+	"$HERE/static.sh" > "$RESULTS/static.tap" ||
+		result 1 "static.sh: ran to its end" >> "$RESULTS/static.tap"
 }
 
 check_kernel

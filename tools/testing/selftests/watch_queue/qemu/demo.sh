@@ -22,9 +22,15 @@ show()
 
 heard()
 {
-	grep -q "cleared\|clr" "/tmp/$1" && return
-	echo "$1 did not say that the keyring was cleared." >&2
-	return 1
+	tries=30
+	until grep -q "cleared\|clr" "/tmp/$1"; do
+		tries=$((tries - 1))
+		if [ $tries = 0 ]; then
+			echo "$1 did not say that the keyring was cleared." >&2
+			return 1
+		fi
+		sleep 1
+	done
 }
 
 echo "The session keyring is $(keyctl id @s)."
@@ -45,6 +51,5 @@ do_it link "$key" "$ring"
 do_it unlink "$ring" @s
 do_it revoke "$key"
 do_it clear @s
-sleep 2
 heard watch_test && heard keyctl-watch || exit 1
 echo "That was the demonstration; make shell is for your own hands."

@@ -71,22 +71,29 @@ configure()
 	mv "$DIR/wanted" "$OBJ/wanted"
 }
 
-# A sign of life every ten seconds, for a command whose output goes to a file.
+# A sign of life every ten seconds, as long as this script lives.
+show_progress()
+{
+	local log=$1 started=$SECONDS
+
+	while sleep 10 > /dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+		printf '\r  %d s, %d files done' $((SECONDS - started)) \
+			"$(grep -c '^  [A-Z]' "$log" || :)" >&2
+	done
+}
+
+# with_progress LOG COMMAND...: the command is in the foreground, or else it would
+# not mind an interrupt.
 with_progress()
 {
-	local log=$1 pid status=0 started=$SECONDS
+	local log=$1 pid status=0
 
 	shift
-	"$@" > "$log" 2>&1 &
+	: > "$log"
+	show_progress "$log" &
 	pid=$!
-	while kill -0 "$pid" 2>/dev/null; do
-		sleep 1
-		if [ $(((SECONDS - started) % 10)) = 0 ]; then
-			printf '\r  %d s, %d files done' $((SECONDS - started)) \
-				"$(grep -c '^  [A-Z]' "$log" || :)" >&2
-		fi
-	done
-	wait "$pid" || status=$?
+	"$@" > "$log" 2>&1 || status=$?
+	kill "$pid"
 	printf '\r%40s\r' '' >&2
 	return "$status"
 }
