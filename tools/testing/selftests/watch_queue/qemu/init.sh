@@ -50,6 +50,7 @@ verdict()
 
 keys_work()
 {
+	# shellcheck disable=SC2016 # the shell inside expands it
 	keyctl session without sh -c \
 		'[ "$(keyctl pipe "$(keyctl add user name secret @s)")" = secret ]'
 }
