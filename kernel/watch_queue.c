@@ -617,13 +617,13 @@ static inline void watch_queue_wake(struct pipe_inode_info *pipe)
 		wake_up_locked_poll(&pipe->rd_wait, EPOLLIN | EPOLLRDNORM);
 }
 
-/* Tell those who asked for a signal, after the lock. */
+/*
+ * Tell those who asked for a signal, after the lock.  The caller's watch keeps the
+ * pipe, be it by RCU or by its reference.
+ */
 static inline void watch_queue_signal(struct pipe_inode_info *pipe)
 {
-	/*
-	 * As kill_fasync() looks first itself, here without the call.  The pipe
-	 * is there: under RCU through a watch, or by the caller's watch.
-	 */
+	/* As kill_fasync() looks first itself, here without the call. */
 	if (unlikely(data_race(pipe->fasync_readers)))
 		kill_fasync(&pipe->fasync_readers, SIGIO, POLL_IN);
 }
