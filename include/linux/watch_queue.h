@@ -30,7 +30,9 @@ struct watch_queue;
 /* The types that this kernel has sources for, as struct watch_queue_info tells them. */
 #define WATCH_TYPES_POSTED						\
 	(BIT_ULL(WATCH_TYPE_META) |					\
-	 (u64)IS_ENABLED(CONFIG_KEY_NOTIFICATIONS) << WATCH_TYPE_KEY_NOTIFY)
+	 (u64)IS_ENABLED(CONFIG_KEY_NOTIFICATIONS) << WATCH_TYPE_KEY_NOTIFY |	\
+	 (u64)IS_ENABLED(CONFIG_BLK_NOTIFICATIONS) << WATCH_TYPE_BLOCK_NOTIFY |	\
+	 (u64)IS_ENABLED(CONFIG_USB_NOTIFICATIONS) << WATCH_TYPE_USB_NOTIFY)
 
 /**
  * watch_sizeof - the length bits of a record's info word

@@ -9,6 +9,7 @@
  *	ioctl(fds[0], IOC_WATCH_QUEUE_SET_SIZE, depth);		(optional)
  *	ioctl(fds[0], IOC_WATCH_QUEUE_SET_FILTER, &filter);	(optional)
  *	keyctl(KEYCTL_WATCH_KEY, KEY_SPEC_SESSION_KEYRING, fds[0], tag);
+ *	watch_devices(fds[0], tag, 0);
  *	read(fds[0], buffer, size);
  *
  * read() returns whole records only.  Each begins with struct
@@ -42,8 +43,8 @@
  * enum watch_notification_type - who posted a record
  * @WATCH_TYPE_META: The queue itself; never filtered out.
  * @WATCH_TYPE_KEY_NOTIFY: A watched key or keyring changed.
- * @WATCH_TYPE_BLOCK_NOTIFY: A block device.
- * @WATCH_TYPE_USB_NOTIFY: The USB subsystem.
+ * @WATCH_TYPE_BLOCK_NOTIFY: A block device failed or changed.
+ * @WATCH_TYPE_USB_NOTIFY: A USB device came, went, was reset or went wrong.
  * @WATCH_TYPE__NR: One more than the last type of this header.
  */
 enum watch_notification_type {
@@ -205,6 +206,171 @@ struct key_notification {
 	struct watch_notification watch;
 	__u32	key_id;
 	__u32	aux;
+};
+
+/**
+ * enum block_notification_subtype - subtypes of WATCH_TYPE_BLOCK_NOTIFY
+ * @NOTIFY_BLOCK_ERROR_TIMEOUT: No answer in time (ETIMEDOUT).
+ * @NOTIFY_BLOCK_ERROR_NO_SPACE: No space left for the data (ENOSPC).
+ * @NOTIFY_BLOCK_ERROR_RECOVERABLE_TRANSPORT: The way to the device failed;
+ *	another way may do (ENOLINK).
+ * @NOTIFY_BLOCK_ERROR_CRITICAL_TARGET: The device failed (EREMOTEIO).
+ * @NOTIFY_BLOCK_ERROR_CRITICAL_NEXUS: Somebody else has reserved the device
+ *	(EBADE).
+ * @NOTIFY_BLOCK_ERROR_CRITICAL_MEDIUM: The medium failed at this place
+ *	(ENODATA).
+ * @NOTIFY_BLOCK_ERROR_PROTECTION: Data and their integrity information do not
+ *	match (EILSEQ).
+ * @NOTIFY_BLOCK_ERROR_KERNEL_RESOURCE: The kernel lacks something (ENOMEM).
+ * @NOTIFY_BLOCK_ERROR_DEVICE_RESOURCE: The device lacks something (EBUSY).
+ * @NOTIFY_BLOCK_ERROR_IO: Anything else (EIO).
+ * @NOTIFY_BLOCK_ERROR_NOT_SUPPORTED: The device cannot do that (EOPNOTSUPP).
+ * @NOTIFY_BLOCK_ERROR_AGAIN: It would have had to wait (EAGAIN).
+ * @NOTIFY_BLOCK_ERROR_ZONE_OPEN_RESOURCE: Too many open zones (ETOOMANYREFS).
+ * @NOTIFY_BLOCK_ERROR_ZONE_ACTIVE_RESOURCE: Too many active zones (EOVERFLOW).
+ * @NOTIFY_BLOCK_ERROR_OFFLINE: The device is offline (ENODEV).
+ * @NOTIFY_BLOCK_ERROR_DURATION_LIMIT: The command's duration limit was
+ *	exceeded (ETIME).
+ * @NOTIFY_BLOCK_ERROR_INVALID: The request makes no sense (EINVAL).
+ * @NOTIFY_BLOCK_ERROR_DM_REQUEUE: The device mapper is to repeat it; should
+ *	not be seen (EREMCHG).
+ * @NOTIFY_BLOCK_CAPACITY: The disk's size changed; @sector is the new one.
+ * @NOTIFY_BLOCK_MEDIUM: The medium was changed, taken out or put in.
+ * @NOTIFY_BLOCK_DEAD: The disk does not answer any more, or was pulled out;
+ *	nothing more is read from it or written to it.
+ *
+ * Those below 64 tell of I/O that failed, in the errors that the block layer knows;
+ * status has the errno given here.  The others are about the disk.
+ */
+enum block_notification_subtype {
+	NOTIFY_BLOCK_ERROR_TIMEOUT			= 1,
+	NOTIFY_BLOCK_ERROR_NO_SPACE			= 2,
+	NOTIFY_BLOCK_ERROR_RECOVERABLE_TRANSPORT	= 3,
+	NOTIFY_BLOCK_ERROR_CRITICAL_TARGET		= 4,
+	NOTIFY_BLOCK_ERROR_CRITICAL_NEXUS		= 5,
+	NOTIFY_BLOCK_ERROR_CRITICAL_MEDIUM		= 6,
+	NOTIFY_BLOCK_ERROR_PROTECTION			= 7,
+	NOTIFY_BLOCK_ERROR_KERNEL_RESOURCE		= 8,
+	NOTIFY_BLOCK_ERROR_DEVICE_RESOURCE		= 9,
+	NOTIFY_BLOCK_ERROR_IO				= 10,
+	NOTIFY_BLOCK_ERROR_NOT_SUPPORTED		= 11,
+	NOTIFY_BLOCK_ERROR_AGAIN			= 12,
+	NOTIFY_BLOCK_ERROR_ZONE_OPEN_RESOURCE		= 13,
+	NOTIFY_BLOCK_ERROR_ZONE_ACTIVE_RESOURCE		= 14,
+	NOTIFY_BLOCK_ERROR_OFFLINE			= 15,
+	NOTIFY_BLOCK_ERROR_DURATION_LIMIT		= 16,
+	NOTIFY_BLOCK_ERROR_INVALID			= 17,
+	NOTIFY_BLOCK_ERROR_DM_REQUEUE			= 18,
+
+	NOTIFY_BLOCK_CAPACITY				= 64,
+	NOTIFY_BLOCK_MEDIUM				= 65,
+	NOTIFY_BLOCK_DEAD				= 66,
+};
+
+/**
+ * enum block_notification_operation - what was to be done
+ * @NOTIFY_BLOCK_OP_NONE: The record is not about I/O.
+ * @NOTIFY_BLOCK_OP_READ: Read.
+ * @NOTIFY_BLOCK_OP_WRITE: Write.
+ * @NOTIFY_BLOCK_OP_FLUSH: Write out the device's cache; has no range.
+ * @NOTIFY_BLOCK_OP_DISCARD: Discard.
+ * @NOTIFY_BLOCK_OP_SECURE_ERASE: Erase securely.
+ * @NOTIFY_BLOCK_OP_WRITE_ZEROES: Write zeroes.
+ * @NOTIFY_BLOCK_OP_ZONE_APPEND: Write where the zone's write pointer is.
+ * @NOTIFY_BLOCK_OP_ZONE_OPEN: Open a zone.
+ * @NOTIFY_BLOCK_OP_ZONE_CLOSE: Close a zone.
+ * @NOTIFY_BLOCK_OP_ZONE_FINISH: Finish a zone.
+ * @NOTIFY_BLOCK_OP_ZONE_RESET: Reset a zone.
+ * @NOTIFY_BLOCK_OP_ZONE_RESET_ALL: Reset all zones.
+ * @NOTIFY_BLOCK_OP_OTHER: Something else.
+ */
+enum block_notification_operation {
+	NOTIFY_BLOCK_OP_NONE		= 0,
+	NOTIFY_BLOCK_OP_READ		= 1,
+	NOTIFY_BLOCK_OP_WRITE		= 2,
+	NOTIFY_BLOCK_OP_FLUSH		= 3,
+	NOTIFY_BLOCK_OP_DISCARD		= 4,
+	NOTIFY_BLOCK_OP_SECURE_ERASE	= 5,
+	NOTIFY_BLOCK_OP_WRITE_ZEROES	= 6,
+	NOTIFY_BLOCK_OP_ZONE_APPEND	= 7,
+	NOTIFY_BLOCK_OP_ZONE_OPEN	= 8,
+	NOTIFY_BLOCK_OP_ZONE_CLOSE	= 9,
+	NOTIFY_BLOCK_OP_ZONE_FINISH	= 10,
+	NOTIFY_BLOCK_OP_ZONE_RESET	= 11,
+	NOTIFY_BLOCK_OP_ZONE_RESET_ALL	= 12,
+	NOTIFY_BLOCK_OP_OTHER		= 255,
+};
+
+/**
+ * struct block_notification - I/O failed, or something happened to a disk
+ * @watch: WATCH_TYPE_BLOCK_NOTIFY and enum block_notification_subtype; of the
+ *	info word NOTIFY_BLOCK_STACKED.
+ * @dev: The whole disk, for the C library's major() and minor().
+ * @sector: Where it begins, in units of 512 bytes from the disk's beginning.
+ * @operation: enum block_notification_operation.
+ * @sectors: How many units of 512 bytes it is about.
+ * @status: 0, or the negative errno of what failed.
+ * @__reserved: 0.
+ * @diskseq: The disk's sequence number, which is never used again, as in
+ *	/sys/block/DISK/diskseq.  @dev may be some other disk's by now.
+ */
+struct block_notification {
+	struct watch_notification watch;
+	__u64	dev;
+	__u64	sector;
+	__u32	operation;
+	__u32	sectors;
+	__s32	status;
+	__u32	__reserved;
+	__u64	diskseq;
+/*
+ * The disk is made of others, such as an array or an encrypted disk.  If one of
+ * those is the cause, it has had its own record before.
+ */
+#define NOTIFY_BLOCK_STACKED	WATCH_INFO_FLAG_0
+};
+
+/**
+ * enum usb_notification_subtype - subtypes of WATCH_TYPE_USB_NOTIFY
+ * @NOTIFY_USB_DEVICE_ADD: A device is there, whether a driver takes it or not.
+ * @NOTIFY_USB_DEVICE_REMOVE: A device is gone.
+ * @NOTIFY_USB_DEVICE_RESET: A device was reset, whoever asked for it; error is 0.
+ * @NOTIFY_USB_DEVICE_ERROR: A device or a port went wrong; error says how.
+ * @NOTIFY_USB_BUS_ADD: A bus is there; name is its root hub's.
+ * @NOTIFY_USB_BUS_REMOVE: A bus is gone.
+ */
+enum usb_notification_subtype {
+	NOTIFY_USB_DEVICE_ADD		= 0,
+	NOTIFY_USB_DEVICE_REMOVE	= 1,
+	NOTIFY_USB_DEVICE_RESET		= 2,
+	NOTIFY_USB_DEVICE_ERROR		= 3,
+	NOTIFY_USB_BUS_ADD		= 4,
+	NOTIFY_USB_BUS_REMOVE		= 5,
+};
+
+/**
+ * struct usb_notification - something happened to a USB device, port or bus
+ * @watch: WATCH_TYPE_USB_NOTIFY and enum usb_notification_subtype; of the info
+ *	word NOTIFY_USB_PORT and NOTIFY_USB_OVER_CURRENT.
+ * @error: 0, or a negative errno.
+ * @vendor: The device's vendor, 0 if it has not told it.
+ * @product: The device's product, 0 if it has not told it.
+ * @name_len: Length of @name, at most USB_NOTIFICATION_MAX_NAME_LEN.
+ * @name: As in /sys/bus/usb/devices, for instance "1-1.4"; a port's is, for
+ *	instance, "usb1-port2".  The record is filled up with zeroes.
+ */
+struct usb_notification {
+	struct watch_notification watch;
+	__s32	error;
+	__u16	vendor;
+	__u16	product;
+	__u8	name_len;
+	__u8	name[];
+#define USB_NOTIFICATION_MAX_NAME_LEN	63
+/* It is about a hub's port, and name is the port's. */
+#define NOTIFY_USB_PORT			WATCH_INFO_FLAG_0
+/* Too much current is or was drawn: from the port, or else from the hub's ports. */
+#define NOTIFY_USB_OVER_CURRENT		WATCH_INFO_FLAG_1
 };
 
 #endif /* _UAPI_LINUX_WATCH_QUEUE_H */
