@@ -87,5 +87,6 @@ void print_rows(void);
 void bench_keys(void);
 void bench_pipes(void);
 void bench_memory(void);
+void bench_devices(void);
 
 #endif /* WATCH_QUEUE_BENCH_H */

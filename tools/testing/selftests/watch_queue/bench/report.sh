@@ -13,7 +13,8 @@
 #   unit     insn (instructions), bytes or records
 #   base     the unpatched kernel's value
 #   ours     our kernel's value
-#   ratio    ours / base, four decimals
+#   ratio    ours / base, four decimals; for a row that is held against another row of
+#            ours, ours / ours of that row
 #   limit    what the ratio is held to, for instance <=0.55
 #   verdict  ok, OVER, UNDER, MISSING, or UNSTEADY: values lie over 1 % apart
 #
@@ -40,6 +41,8 @@ function limits()
 	limit_sizes("pipe.tee", "pipe: write, tee, read twice")
 	limit("mem.queue.512", "memory of a queue of depth 512", "<=", 0.90)
 	limit("mem.queue.512.records", "key records that it holds", ">=", 8.00)
+	limit("device.event.single", "device event read / uevent received", "<=", 0.10)
+	beside["device.event.single"] = "uevent.single"
 }
 
 function limit(row, text, kind, bound)
@@ -93,13 +96,22 @@ function figure(side, row, format)
 	return (side, row) in value ? sprintf(format, value[side, row]) : "-"
 }
 
+# What the value of ours is divided by; 0 if there is no such thing.
+function divisor(row,    side)
+{
+	side = "base"
+	if (row in beside) {
+		side = "ours"
+		row = beside[row]
+	}
+	return (side, row) in value ? value[side, row] + 0 : 0
+}
+
 function ratio(row, format)
 {
-	if (!(("base", row) in value) || !(("ours", row) in value))
+	if (!(("ours", row) in value) || !divisor(row))
 		return "-"
-	if (value["base", row] + 0 == 0)
-		return "-"
-	return sprintf(format, value["ours", row] / value["base", row])
+	return sprintf(format, value["ours", row] / divisor(row))
 }
 
 function verdict(row,    r)
@@ -109,7 +121,7 @@ function verdict(row,    r)
 	r = ratio(row, row in rounded ? "%.2f" : "%.6f")
 	if (r == "-")
 		return "MISSING"
-	if (unsteady[row])
+	if (unsteady[row] || (row in beside && unsteady[beside[row]]))
 		return "UNSTEADY"
 	if (kinds[row] == "<=")
 		return r + 0 <= bounds[row] ? "ok" : "OVER"

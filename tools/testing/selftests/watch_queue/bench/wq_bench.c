@@ -3,7 +3,7 @@
  * What notification queues and pipes cost in the kernel that this runs on: an
  * unpatched one or ours.  ./report.sh puts the results of two kernels side by side.
  *
- * Usage: wq_bench [-r REPEATS] [keys] [pipes] [memory]	(default: all of them)
+ * Usage: wq_bench [-r REPEATS] [keys] [devices] [pipes] [memory]	(default: all of them)
  *
  * Run it in QEMU with one CPU, "-cpu max" and "-icount shift=0,sleep=off": one
  * tick of the time stamp counter is one instruction there, user space and kernel
@@ -47,6 +47,21 @@
  *	mem.queue.512.records	key records that such a queue holds before it loses one
  *	mem.queue.default	a queue of the depth that new ones have
  *	mem.pipe		an ordinary pipe, for comparison
+ *
+ * Device records are 48 bytes and made by a read() of null_blk's that fails, which
+ * an unpatched kernel can do as well, without a record::
+ *
+ *	device.post.0		the read() itself, while nobody watches: it takes longer
+ *				than on an unpatched kernel by what it costs to post to
+ *				nobody
+ *	device.post.1, .10, .1000
+ *				how much longer the read() takes with as many watchers
+ *	device.event.single	one device event, made, posted to one watcher and read by
+ *				itself: the failing read() with one watcher and a read() of
+ *				the record, less device.post.0
+ *	uevent.single		one uevent, made, sent to one listener and received: writing
+ *				"change" to the same disk's uevent file and recv(), less
+ *				writing nothing to that file
  */
 
 #include "bench.h"
@@ -60,6 +75,7 @@ static const struct {
 	/* First, for it looks at how much memory is free. */
 	{ "memory", bench_memory },
 	{ "keys", bench_keys },
+	{ "devices", bench_devices },
 	{ "pipes", bench_pipes },
 };
 
@@ -67,7 +83,7 @@ static const struct {
 
 static void __noreturn die_usage(void)
 {
-	fprintf(stderr, "usage: wq_bench [-r REPEATS] [keys] [pipes] [memory]\n");
+	fprintf(stderr, "usage: wq_bench [-r REPEATS] [keys] [devices] [pipes] [memory]\n");
 	exit(EXIT_FAILURE);
 }
 

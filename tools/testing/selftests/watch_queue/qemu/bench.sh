@@ -24,24 +24,6 @@ build_bench()
 		{ cat "$BENCH/build.log" >&2; exit 1; }
 }
 
-# No more than it takes, and no program that could run meanwhile.
-build_bench_initramfs()
-{
-	local dir
-
-	{
-		for dir in bin dev proc sys; do
-			echo "dir /$dir 755 0 0"
-		done
-		echo "nod /dev/console 600 0 0 c 5 1"
-		echo "slink /bin/sh busybox 777 0 0"
-		list_program "$(command -v busybox)"
-		list_program "$BENCH/wq_bench"
-		echo "file /init $HERE/../bench/init.sh 755 0 0"
-	} > "$INITRAMFS.list"
-	"$OBJ/usr/gen_init_cpio" "$INITRAMFS.list" > "$INITRAMFS"
-}
-
 # measure RESULT: what wq_bench says in a guest where one tick of the clock is one
 # instruction.  Whether it came to its end is for the report to see.
 measure()
@@ -49,7 +31,7 @@ measure()
 	local cmdline="console=ttyS0 loglevel=5 panic=-1 panic_on_warn=1 oops=panic"
 
 	# No LSM, and everything in the same place each time.
-	cmdline+=" lsm= nokaslr"
+	cmdline+=" lsm= nokaslr scsi_debug.add_host=0 null_blk.nr_devices=0"
 	echo "measuring${NAME:+ \"$NAME\"}; the console is in $DIR/bench.log"
 	rm -f "$1"
 	timeout --foreground 300 qemu-system-x86_64 -accel tcg \
@@ -65,7 +47,7 @@ measure()
 the_kernel
 build_kernel
 build_bench
-build_bench_initramfs
+list_program "$BENCH/wq_bench" | build_initramfs "$INITRAMFS" "$HERE/../bench/init.sh"
 measure "$RESULTS/bench.ours"
 
 build_stock

@@ -53,15 +53,15 @@ flatten()
 # check_guest MODE SECONDS [NAME=VALUE...]: a boot and its verdict.
 check_guest()
 {
-	local tap=$RESULTS/${NAME:-kernel}.tap
+	local tap=$RESULTS/${NAME:-kernel}-$1.tap log=$DIR/console-$1.log
 
-	echo "booting${NAME:+ \"$NAME\"}; the console is in $DIR/console.log"
-	boot "$@" < /dev/null > "$DIR/console.log" 2>&1 || :
+	echo "booting${NAME:+ \"$NAME\"} to $1; the console is in $log"
+	boot "$@" < /dev/null > "$log" 2>&1 || :
 	{
 		flatten
-		result "$(status_of guest_finished)" "${NAME:+$NAME: }guest ran to its end"
-		result "$(status_of log_is_clean "$DIR/console.log")" \
-			"${NAME:+$NAME: }the kernel log is clean"
+		result "$(status_of guest_finished)" "${NAME:+$NAME: }$1: guest ran to its end"
+		result "$(status_of log_is_clean "$log")" \
+			"${NAME:+$NAME: }$1: the kernel log is clean"
 	} > "$tap"
 	count "$tap"
 }
@@ -94,6 +94,18 @@ count()
 	}' "$@"
 }
 
+# check_lsms SECONDS [NAME=VALUE...]: what takes an LSM takes a boot with it.
+check_lsms()
+{
+	local lsm
+
+	for lsm in selinux smack; do
+		if [[ " ${TESTS-${lsm}_test} " = *" ${lsm}_test "* ]]; then
+			check_guest $lsm "$@" lsm=$lsm || :
+		fi
+	done
+}
+
 # The kernel that everybody gets, with all tests.
 check_kernel()
 {
@@ -107,6 +119,7 @@ check_kernel()
 	} | build_initramfs "$INITRAMFS"
 	check_harness
 	check_guest check "${LIMIT:-1500}" || :
+	check_lsms 900
 }
 
 # The same tests where locks, lifetimes and memory accesses are checked.
@@ -114,7 +127,10 @@ check_debug()
 {
 	use_kernel debug "$HERE/kernel.config" "$HERE/../config" "$HERE/debug.config"
 	build_kernel
-	MEMORY=2G check_guest check "${LIMIT:-3600}" WQ_EVENTS=300000 WQ_LOAD=20000 || :
+	export MEMORY=2G
+	check_guest check "${LIMIT:-3600}" WQ_EVENTS=300000 WQ_LOAD=20000 \
+		WQ_ERRORS=10000 || :
+	check_lsms 1800
 }
 
 # Without the option there has to be a kernel that works and says so.

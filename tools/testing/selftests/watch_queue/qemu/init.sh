@@ -15,6 +15,8 @@ mkdir -p /dev/shm
 ulimit -c 0
 
 channel=/dev/ttyS1
+# QEMU's monitor, for the tests that plug and unplug.
+export WQ_QMP=/dev/ttyS2
 
 tell()
 {
@@ -26,14 +28,26 @@ check()
 {
 	echo "# KUnit"
 	# A suite that did not run must not go unnoticed.
-	cat /sys/kernel/debug/kunit/watch_queue/results ||
-		echo "    not ok the suite watch_queue did not run"
+	for suite in watch_queue blk_watch usb_watch; do
+		cat /sys/kernel/debug/kunit/$suite/results ||
+			echo "    not ok the suite $suite did not run"
+	done
 	for prog in /tests/*; do
+		[ -x "$prog" ] || continue
 		echo "# program ${prog##*/}"
 		timeout 900 "$prog"
 		code=$?
 		[ $code = 0 ] || [ $code = 4 ] || echo "not ok exited with $code"
 	done
+}
+
+# The one program for the LSM that was booted, which MODE names.
+lsm_check()
+{
+	echo "# program ${MODE}_test"
+	timeout 900 "/lsm/${MODE}_test"
+	code=$?
+	[ $code = 0 ] || [ $code = 4 ] || echo "not ok exited with $code"
 }
 
 # verdict NAME COMMAND...
@@ -81,6 +95,10 @@ without()
 case $MODE in
 check)
 	check 2>&1 | tell
+	echo "wq-finished" > "$channel"
+	;;
+selinux | smack)
+	lsm_check 2>&1 | tell
 	echo "wq-finished" > "$channel"
 	;;
 without)

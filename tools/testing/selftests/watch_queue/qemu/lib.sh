@@ -115,6 +115,13 @@ install_headers()
 	kmake headers > "$DIR/headers.log" 2>&1 || { cat "$DIR/headers.log" >&2; exit 1; }
 }
 
+# build_program FILE: for the guest, into OUT.
+build_program()
+{
+	gcc -O2 -Wall -static -isystem "$OBJ/usr/include" \
+		-o "$OUT/$(basename "$1" .c)" "$1"
+}
+
 # Test programs and the sample, which do not depend on the kernel's options.
 build_tests()
 {
@@ -123,8 +130,8 @@ build_tests()
 	make -s -C "$HERE/.." OUTPUT="$OUT/tests" \
 		KHDR_INCLUDES="-isystem $OBJ/usr/include" > "$OUT/tests.log" 2>&1 ||
 		{ cat "$OUT/tests.log" >&2; exit 1; }
-	gcc -O2 -Wall -static -isystem "$OBJ/usr/include" -o "$OUT/watch_test" \
-		"$KSRC/samples/watch_queue/watch_test.c"
+	build_program "$KSRC/samples/watch_queue/watch_test.c"
+	build_program "$HERE/usb_reset.c"
 }
 
 # A program and the libraries that it needs, for the list of gen_init_cpio.
@@ -139,23 +146,31 @@ list_program()
 	done
 }
 
+# Those of /lsm want a boot of their own.
 list_tests()
 {
-	local prog
+	local prog dir policy
 
 	for prog in ${TESTS-$(cd "$OUT/tests" && echo *_test *_test_32)}; do
 		[ -x "$OUT/tests/$prog" ] || die "there is no test program $prog"
-		echo "file /tests/$prog $OUT/tests/$prog 755 0 0"
+		case $prog in
+		selinux_test | smack_test) dir=lsm ;;
+		*) dir=tests ;;
+		esac
+		echo "file /$dir/$prog $OUT/tests/$prog 755 0 0"
+	done
+	for policy in "$OUT"/tests/selinux-*.policy; do
+		[ ! -e "$policy" ] || echo "file /lsm/${policy##*/} $policy 644 0 0"
 	done
 }
 
-# build_initramfs FILE: also has the lines of gen_init_cpio on standard input.
+# build_initramfs FILE [INIT]: also has the lines of gen_init_cpio on standard input.
 build_initramfs()
 {
 	local dir
 
 	{
-		for dir in bin dev lib lib/x86_64-linux-gnu lib64 proc sys tests; do
+		for dir in bin dev lib lib/x86_64-linux-gnu lib64 lsm proc sys tests; do
 			echo "dir /$dir 755 0 0"
 		done
 		echo "dir /tmp 1777 0 0"
@@ -163,25 +178,72 @@ build_initramfs()
 		echo "slink /bin/sh busybox 777 0 0"
 		list_program "$(command -v busybox)"
 		list_program "$(command -v keyctl)"
-		echo "file /init $HERE/init.sh 755 0 0"
+		echo "file /init ${2:-$HERE/init.sh} 755 0 0"
 		cat
 	} > "$1.list"
 	"$OBJ/usr/gen_init_cpio" "$1.list" > "$1"
 }
 
+# disk NAME RULE...: a disk of 64 MiB that reads as zeroes and fails as the rules of
+# QEMU's blkdebug say.
+disk()
+{
+	local name=$1 rules
+
+	shift
+	rules=$(printf '{"event":"none",%s},' "$@")
+	DISKS+=(-blockdev '{"driver":"blkdebug","node-name":"'"$name"'",
+		"image":{"driver":"null-co","size":67108864,"read-zeroes":true},
+		"inject-error":['"${rules%,}"']}')
+}
+
+# What the guest has to lose: disks that fail, and a USB bus to plug things into.
+use_devices()
+{
+	local read='"iotype":"read","errno":5,"sector":2048'
+	local write='"iotype":"write","errno":28,"sector":4096'
+	local flush='"iotype":"flush","errno":5'
+
+	DISKS=()
+	disk wq-virtio "$read" "$write" "$flush"
+	disk wq-nvme "$read" "$write" "$flush"
+	disk wq-paths "$read"
+	DEVICES=("${DISKS[@]}"
+		-blockdev '{"driver":"null-co","node-name":"stick","size":1048576,"read-zeroes":true}'
+		-device "virtio-blk-pci,drive=wq-virtio,serial=wq-virtio,rerror=report,werror=report"
+		-device "nvme,id=wq-nvme,drive=wq-nvme,serial=wq-nvme"
+		-device "nvme-subsys,id=wq-subsys,nqn=wq-subsys"
+		-device "nvme,id=wq-path0,serial=wq-paths,subsys=wq-subsys"
+		-device "nvme,id=wq-path1,serial=wq-paths,subsys=wq-subsys"
+		-device "nvme-ns,drive=wq-paths,bus=wq-path0,nsid=1,shared=on"
+		-device "qemu-xhci,id=xhci")
+}
+
 # boot MODE SECONDS [NAME=VALUE...]: the console is standard output, what the
-# guest tells on the second channel is in DIR/channel.  INITRAMFS is the file.
+# guest tells on the second channel is in DIR/channel, and its third serial line is
+# QEMU's own monitor, by which it can plug and unplug.  INITRAMFS is the file.
 boot()
 {
 	local mode=$1 seconds=$2
+	local cmdline="console=ttyS0 loglevel=5 panic=-1 panic_on_warn=1 oops=panic"
 
 	shift 2
-	rm -f "$DIR/channel"
-	timeout --foreground "$seconds" qemu-system-x86_64 -accel "$ACCEL" -cpu max \
-		-smp 2 -m "${MEMORY:-512M}" -nodefaults -display none -no-reboot -serial stdio \
-		-serial "file:$DIR/channel" \
-		-kernel "$IMAGE" -initrd "$INITRAMFS" \
-		-append "console=ttyS0 loglevel=5 panic=-1 panic_on_warn=1 oops=panic MODE=$mode $*"
+	cmdline+=" scsi_debug.add_host=0 null_blk.nr_devices=0"
+	use_devices
+	# A socket's path must be short.
+	(
+		cd "$DIR" || exit
+		rm -f channel qmp
+		exec timeout --foreground "$seconds" qemu-system-x86_64 \
+			-accel "$ACCEL" -cpu max -smp 2 -m "${MEMORY:-512M}" \
+			-nodefaults -display none -no-reboot \
+			-serial stdio -serial file:channel \
+			-chardev socket,id=monitor,path=qmp,server=on,wait=off \
+			-mon chardev=monitor,mode=control \
+			-chardev socket,id=qmp,path=qmp -serial chardev:qmp \
+			"${DEVICES[@]}" -kernel "$IMAGE" -initrd "$INITRAMFS" \
+			-append "$cmdline MODE=$mode $*"
+	)
 }
 
 SPLAT='WARNING:|BUG:|Oops|Kernel panic|KASAN|UBSAN|INFO: task'

@@ -18,7 +18,8 @@ prepare()
 	build_tests
 	INITRAMFS=$OUT/initramfs.cpio
 	{
-		echo "file /bin/watch_test $OUT/watch_test 755 0 0"
+		list_program "$OUT/watch_test"
+		list_program "$OUT/usb_reset"
 		echo "file /demo.sh $HERE/demo.sh 755 0 0"
 		list_tests
 	} | build_initramfs "$INITRAMFS"

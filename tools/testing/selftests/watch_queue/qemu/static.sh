@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Compiles the files that differ from the base with more warnings, by gcc and by
-# clang, and has sparse look at them.  Prints a line of TAP for each file, headers
-# included, and check.
+# clang, and for other architectures, and has sparse look at them.  Prints a line of
+# TAP for each file, headers included, and check; and for each table of system calls.
 #
 #   static.sh [BASE]    the base is a commit of KSRC; default: base
 #
@@ -33,6 +33,21 @@ find_changed()
 		die "nothing that differs from '$BASE' is in $OBJ"
 }
 
+# configure_like DIRECTORY ARGUMENT...: as the kernel is, as far as there are the same
+# options on another architecture.
+configure_like()
+{
+	local dir=$1
+
+	shift
+	if [[ $* == *ARCH=* ]]; then
+		make -C "$KSRC" O="$dir" "$@" KCONFIG_ALLCONFIG="$OBJ/wanted" allnoconfig
+	else
+		cp "$OBJ/.config" "$dir/.config"
+		make -C "$KSRC" O="$dir" "$@" olddefconfig
+	fi
+}
+
 # compile DIRECTORY ARGUMENT...: all objects, in a directory of their own so that
 # those of the kernel stay as they are.
 compile()
@@ -42,8 +57,8 @@ compile()
 	shift
 	mkdir -p "$dir"
 	if ! cmp -s "$OBJ/.config" "$dir/config.of"; then
-		cp "$OBJ/.config" "$dir/.config"
-		make -C "$KSRC" O="$dir" -j"$JOBS" "$@" olddefconfig prepare
+		configure_like "$dir" "$@"
+		make -C "$KSRC" O="$dir" -j"$JOBS" "$@" prepare
 		cp "$OBJ/.config" "$dir/config.of"
 	fi
 	# What has been compiled before would say nothing any more.
@@ -110,8 +125,29 @@ check()
 	done
 }
 
+# A table that is forgotten builds, and leaves an architecture without the call.
+check_tables()
+{
+	local table number
+
+	for table in $(git -C "$KSRC" grep -lw mseal "$BASE" -- '*.tbl' ':!tools'); do
+		table=${table#*:}
+		number=480
+		[[ $table != arch/alpha/* ]] || number=590
+		if grep -qP "^$number\s+\w+\s+watch_devices\s+sys_watch_devices" \
+				"$KSRC/$table"; then
+			echo "ok system calls: $table"
+		else
+			echo "not ok system calls: $table"
+		fi
+	done
+}
+
 the_kernel
 find_changed
+check_tables
 check warnings CC="$CC" W=1
 check sparse CC="$CC" C=2
 check clang CC=clang W=1
+check i386 ARCH=i386 CC="$CC"
+check arm64 ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-
