@@ -59,6 +59,7 @@ need-build:
 		busybox-static:/bin/busybox keyutils:keyctl
 
 need-check:
-	@series/need "to check the sources" sparse clang
+	@series/need "to check the sources" sparse clang checkpolicy \
+		gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc
 
 .PHONY: help run check shell kernel tree save bench series clean need-build need-check
