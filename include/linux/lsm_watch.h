@@ -37,6 +37,8 @@ void lsm_watch_audit(const struct lsm_watch_verdict *verdict);
 /**
  * lsm_watch_of_devices - whether a record is one that watch_devices() is for
  * @n: The record.
+ *
+ * Return: whether it is.
  */
 static inline bool lsm_watch_of_devices(const struct watch_notification *n)
 {

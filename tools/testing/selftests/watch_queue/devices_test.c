@@ -146,7 +146,7 @@ TEST_F(devices, can_be_watched_beside_keys)
 	int key;
 
 	WQ_REQUIRE_KEYS();
-	ASSERT_EQ(0, wq_join_session());
+	ASSERT_LT(0, wq_join_session());
 	key = wq_add_user_key("wq", KEY_SPEC_SESSION_KEYRING);
 	ASSERT_LT(0, key);
 	ASSERT_EQ(0, wq_watch_key(key, self->fds[0], 1));
@@ -197,34 +197,38 @@ FIXTURE(permission)
 	__u64 dmesg_restrict;
 };
 
-FIXTURE_VARIANT(permission)
-{
-	int restricted;		/* kernel.dmesg_restrict */
+struct who {
 	bool namespace;		/* in a child user namespace */
 	uid_t uid;
 	bool syslog;		/* has CAP_SYSLOG, in its user namespace */
+};
+
+FIXTURE_VARIANT(permission)
+{
+	int restricted;		/* kernel.dmesg_restrict */
+	struct who who;
 	int expected;
 };
 
 #define NOBODY	WQ_NOBODY
 
 /* Where everybody may read the kernel log, everybody may watch. */
-FIXTURE_VARIANT_ADD(permission, public_root) { 0, false, 0, true, 0 };
-FIXTURE_VARIANT_ADD(permission, public_root_no_cap) { 0, false, 0, false, 0 };
-FIXTURE_VARIANT_ADD(permission, public_user) { 0, false, NOBODY, false, 0 };
-FIXTURE_VARIANT_ADD(permission, public_user_cap) { 0, false, NOBODY, true, 0 };
+FIXTURE_VARIANT_ADD(permission, public_root) { 0, { false, 0, true }, 0 };
+FIXTURE_VARIANT_ADD(permission, public_root_no_cap) { 0, { false, 0, false }, 0 };
+FIXTURE_VARIANT_ADD(permission, public_user) { 0, { false, NOBODY, false }, 0 };
+FIXTURE_VARIANT_ADD(permission, public_user_cap) { 0, { false, NOBODY, true }, 0 };
 
 /* Else it is the capability that counts, not the user. */
-FIXTURE_VARIANT_ADD(permission, restricted_root) { 1, false, 0, true, 0 };
-FIXTURE_VARIANT_ADD(permission, restricted_root_no_cap) { 1, false, 0, false, -EPERM };
-FIXTURE_VARIANT_ADD(permission, restricted_user) { 1, false, NOBODY, false, -EPERM };
-FIXTURE_VARIANT_ADD(permission, restricted_user_cap) { 1, false, NOBODY, true, 0 };
+FIXTURE_VARIANT_ADD(permission, restricted_root) { 1, { false, 0, true }, 0 };
+FIXTURE_VARIANT_ADD(permission, restricted_root_no_cap) { 1, { false, 0, false }, -EPERM };
+FIXTURE_VARIANT_ADD(permission, restricted_user) { 1, { false, NOBODY, false }, -EPERM };
+FIXTURE_VARIANT_ADD(permission, restricted_user_cap) { 1, { false, NOBODY, true }, 0 };
 
 /* A child user namespace has no devices, whatever one may do there. */
-FIXTURE_VARIANT_ADD(permission, public_namespace) { 0, true, 0, false, -EPERM };
-FIXTURE_VARIANT_ADD(permission, public_namespace_cap) { 0, true, 0, true, -EPERM };
-FIXTURE_VARIANT_ADD(permission, restricted_namespace) { 1, true, 0, false, -EPERM };
-FIXTURE_VARIANT_ADD(permission, restricted_namespace_cap) { 1, true, 0, true, -EPERM };
+FIXTURE_VARIANT_ADD(permission, public_namespace) { 0, { true, 0, false }, -EPERM };
+FIXTURE_VARIANT_ADD(permission, public_namespace_cap) { 0, { true, 0, true }, -EPERM };
+FIXTURE_VARIANT_ADD(permission, restricted_namespace) { 1, { true, 0, false }, -EPERM };
+FIXTURE_VARIANT_ADD(permission, restricted_namespace_cap) { 1, { true, 0, true }, -EPERM };
 
 FIXTURE_SETUP(permission)
 {
@@ -257,7 +261,7 @@ static int keep_syslog(bool keep)
 	return wq_errno(syscall(__NR_capset, &head, data));
 }
 
-static int become(const FIXTURE_VARIANT(permission) *who)
+static int become(const struct who *who)
 {
 	if (who->namespace && unshare(CLONE_NEWUSER))
 		return -errno;
@@ -269,7 +273,7 @@ static int become(const FIXTURE_VARIANT(permission) *who)
 }
 
 /* What watch_devices() says to somebody else; 1 if nobody could be that. */
-static int watch_as(const FIXTURE_VARIANT(permission) *who, int fd, int tag)
+static int watch_as(const struct who *who, int fd, int tag)
 {
 	int status;
 	pid_t pid;
@@ -290,7 +294,7 @@ TEST_F(permission, to_watch)
 {
 	ASSERT_EQ(0, wq_sysctl_write("kernel/dmesg_restrict",
 				     variant->restricted));
-	EXPECT_EQ(variant->expected, watch_as(variant, self->fds[0], TAG));
+	EXPECT_EQ(variant->expected, watch_as(&variant->who, self->fds[0], TAG));
 
 	/* Whoever was refused has left no watch behind. */
 	EXPECT_EQ(variant->expected ? -EBADSLT : 0,
@@ -302,7 +306,7 @@ TEST_F(permission, to_stop_is_not_needed)
 	ASSERT_EQ(0, wq_watch_devices(self->fds[0], TAG, 0));
 	ASSERT_EQ(0, wq_sysctl_write("kernel/dmesg_restrict",
 				     variant->restricted));
-	EXPECT_EQ(0, watch_as(variant, self->fds[0], -1));
+	EXPECT_EQ(0, watch_as(&variant->who, self->fds[0], -1));
 	EXPECT_EQ(-EBADSLT, wq_watch_devices(self->fds[0], -1, 0));
 }
 

@@ -281,7 +281,7 @@ TEST_F(selinux, post_denied)
 }
 
 /* Each post is accounted for, in few records. */
-TEST_F(selinux, post_denied_storm)
+TEST_F_TIMEOUT(selinux, post_denied_storm, 300)
 {
 	struct wq_audit_tally tally = { 0 };
 	long begin;

@@ -9,6 +9,7 @@
 #ifndef WATCH_QUEUE_GADGET_H
 #define WATCH_QUEUE_GADGET_H
 
+#include <assert.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -50,9 +51,9 @@ struct wq_gadget_config {
 	__u8	endpoint[USB_DT_ENDPOINT_SIZE];
 };
 
-_Static_assert(sizeof(struct wq_gadget_config) ==
-	       USB_DT_CONFIG_SIZE + USB_DT_INTERFACE_SIZE + USB_DT_ENDPOINT_SIZE,
-	       "it is sent as it is");
+static_assert(sizeof(struct wq_gadget_config) ==
+	      USB_DT_CONFIG_SIZE + USB_DT_INTERFACE_SIZE + USB_DT_ENDPOINT_SIZE,
+	      "it is sent as it is");
 
 /*
  * @port, @hub: If it is a hub, their status.

@@ -203,14 +203,15 @@ use_devices()
 	local read='"iotype":"read","errno":5,"sector":2048'
 	local write='"iotype":"write","errno":28,"sector":4096'
 	local flush='"iotype":"flush","errno":5'
+	local report="rerror=report,werror=report"
 
 	DISKS=()
 	disk wq-virtio "$read" "$write" "$flush"
 	disk wq-nvme "$read" "$write" "$flush"
 	disk wq-paths "$read"
 	DEVICES=("${DISKS[@]}"
-		-blockdev '{"driver":"null-co","node-name":"stick","size":1048576,"read-zeroes":true}'
-		-device "virtio-blk-pci,drive=wq-virtio,serial=wq-virtio,rerror=report,werror=report"
+		-blockdev "driver=null-co,node-name=stick,size=1048576,read-zeroes=on"
+		-device "virtio-blk-pci,drive=wq-virtio,serial=wq-virtio,$report"
 		-device "nvme,id=wq-nvme,drive=wq-nvme,serial=wq-nvme"
 		-device "nvme-subsys,id=wq-subsys,nqn=wq-subsys"
 		-device "nvme,id=wq-path0,serial=wq-paths,subsys=wq-subsys"
