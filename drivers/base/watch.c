@@ -39,10 +39,17 @@ void post_device_notification(const struct watch_notification *n)
 EXPORT_SYMBOL_GPL(post_device_notification);
 
 /* Whether there is a kernel log, and everybody may read it. */
+#ifdef CONFIG_PRINTK
 static bool log_is_public(void)
 {
-	return IS_ENABLED(CONFIG_PRINTK) && !READ_ONCE(dmesg_restrict);
+	return !READ_ONCE(dmesg_restrict);
 }
+#else
+static bool log_is_public(void)
+{
+	return false;
+}
+#endif
 
 /* Device records tell nothing that the kernel log does not tell. */
 static int may_watch_devices(void)
