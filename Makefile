@@ -53,8 +53,9 @@ need-build:
 	@series/need "to build the kernel" build-essential:gcc flex bison bc \
 		libelf-dev:/usr/include/libelf.h \
 		libssl-dev:/usr/include/openssl/ssl.h ccache cpio
+	@# Not gcc-multilib, which bars other architectures' compilers.
 	@series/need "for 32-bit test programs" \
-		gcc-multilib:/usr/lib/gcc/x86_64-linux-gnu/*/32/libgcc.a
+		gcc-$$(gcc -dumpversion)-multilib:/usr/lib/gcc/x86_64-linux-gnu/*/32/libgcc.a
 	@series/need "to run the guest" qemu-system-x86:qemu-system-x86_64 \
 		busybox-static:/bin/busybox keyutils:keyctl
 
