@@ -257,8 +257,9 @@ void blk_notify_medium(struct gendisk *disk)
  * blk_notify_dead - tell that a disk is about to be marked dead
  * @disk: The disk.
  *
- * Which it is once.  The device mapper marks its disks when they are taken down in
- * order, which is no news; so only disks that are devices tell.
+ * It is marked once; should two callers be about to, each may tell.  The device mapper
+ * marks its disks when they are taken down in order, which is no news; so only disks
+ * that are devices tell.
  */
 void blk_notify_dead(struct gendisk *disk)
 {

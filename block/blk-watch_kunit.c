@@ -205,6 +205,41 @@ static void error_record_is_complete(struct kunit *test)
 	put_disk(disk);
 }
 
+/* Leaves what is no zero where the next function called has its variables. */
+static noinline void poison_stack(void)
+{
+	u8 poison[1024];
+
+	memset(poison, 0xa5, sizeof(poison));
+	barrier_data(poison);
+}
+
+static noinline void copy_record(struct gendisk *disk, struct block_notification *n)
+{
+	struct block_notification made = disk_record(disk, NOTIFY_BLOCK_MEDIUM);
+
+	memcpy(n, &made, sizeof(*n));
+}
+
+/* What is in no field, or in none that is used, is zero wherever it was made. */
+static void record_has_no_old_bytes(struct kunit *test)
+{
+	struct gendisk *disk = new_disk(test);
+	struct block_notification n, want;
+
+	memset(&want, 0, sizeof(want));
+	want.watch.type = WATCH_TYPE_BLOCK_NOTIFY;
+	want.watch.subtype = NOTIFY_BLOCK_MEDIUM;
+	want.watch.info = sizeof(want);
+	want.dev = huge_encode_dev(MKDEV(259, 0xabcde));
+	want.diskseq = disk->diskseq;
+
+	poison_stack();
+	copy_record(disk, &n);
+	KUNIT_EXPECT_MEMEQ(test, &n, &want, sizeof(n));
+	put_disk(disk);
+}
+
 static void error_record_flush_has_no_range(struct kunit *test)
 {
 	struct gendisk *disk = new_disk(test);
@@ -301,6 +336,7 @@ static struct kunit_case blk_watch_cases[] = {
 	KUNIT_CASE_PARAM(opf_to_operation_as_documented, operation_gen_params),
 	KUNIT_CASE(record_dev_decodes),
 	KUNIT_CASE(error_record_is_complete),
+	KUNIT_CASE(record_has_no_old_bytes),
 	KUNIT_CASE(error_record_flush_has_no_range),
 	KUNIT_CASE(disk_record_says_stacked),
 	KUNIT_CASE(bio_error_told_once),

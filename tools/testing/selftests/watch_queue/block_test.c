@@ -33,7 +33,7 @@
 #include <linux/raid/md_u.h>
 
 /* A disk's first sector that fails here, unless it is scsi_debug's own. */
-#define BAD		2048
+#define BAD		WQ_NULL_BAD
 #define SCSI_BAD	0x1234
 
 /* Seconds for one test, of which most take less than one. */
@@ -285,7 +285,7 @@ TEST_F_TIMEOUT(ublk, mistakes_are_not_told, PATIENCE)
 
 /* ---- null_blk ---- */
 
-/* One that fails at BAD; see null_begin(). */
+/* One that fails at BAD. */
 #define NULL_INDEX	20
 #define NULL_DISK	"nullb20"
 
@@ -315,22 +315,6 @@ FIXTURE_VARIANT_ADD(null, completed_in_hard_interrupt)
 	.irqmode = "2",
 };
 
-/* Makes a disk of 64 MiB, whose sectors from BAD on cannot be used. */
-static int null_begin(unsigned int index, const char *irqmode)
-{
-	int ret = wq_null_make(index);
-
-	if (!ret)
-		ret = wq_null_set(index, "size", "64");
-	if (!ret)
-		ret = wq_null_set(index, "irqmode", irqmode);
-	if (!ret)
-		ret = wq_null_set(index, "badblocks", "+2048-2111");
-	if (!ret)
-		ret = wq_null_set(index, "power", "1");
-	return ret;
-}
-
 FIXTURE_SETUP(null)
 {
 	self->fds[0] = -EBADF;
@@ -338,7 +322,7 @@ FIXTURE_SETUP(null)
 	self->disk.fd = -EBADF;
 	WQ_REQUIRE_BLOCK();
 	WQ_REQUIRE_PATH(WQ_CONFIGFS "/nullb", "CONFIG_BLK_DEV_NULL_BLK");
-	ASSERT_EQ(0, null_begin(NULL_INDEX, variant->irqmode));
+	ASSERT_EQ(0, wq_null_begin(NULL_INDEX, variant->irqmode, true));
 	ASSERT_EQ(0, wq_disk_open(&self->disk, NULL_DISK));
 	ASSERT_EQ(0, wq_pipe_with_disks(self->fds, 256));
 }
@@ -892,7 +876,7 @@ FIXTURE_SETUP(stacked)
 	WQ_REQUIRE_BLOCK();
 	WQ_REQUIRE_PATH("/dev/mapper/control", "CONFIG_BLK_DEV_DM");
 	WQ_REQUIRE_PATH(WQ_CONFIGFS "/nullb", "CONFIG_BLK_DEV_NULL_BLK");
-	ASSERT_EQ(0, null_begin(NULL_INDEX, "2"));
+	ASSERT_EQ(0, wq_null_begin(NULL_INDEX, "2", true));
 	ASSERT_EQ(0, wq_disk_open(&self->low, NULL_DISK));
 	ASSERT_EQ(0, wq_pipe_with_disks(self->fds, 256));
 }
@@ -1081,11 +1065,9 @@ FIXTURE_SETUP(md)
 	WQ_REQUIRE_BLOCK();
 	WQ_REQUIRE_PATH("/sys/module/md_mod", "CONFIG_BLK_DEV_MD");
 	WQ_REQUIRE_PATH(WQ_CONFIGFS "/nullb", "CONFIG_BLK_DEV_NULL_BLK");
-	ASSERT_EQ(0, null_begin(NULL_INDEX, "1"));
+	ASSERT_EQ(0, wq_null_begin(NULL_INDEX, "1", true));
 	ASSERT_EQ(0, wq_disk_open(&self->bad, NULL_DISK));
-	ASSERT_EQ(0, wq_null_make(GOOD_INDEX));
-	ASSERT_EQ(0, wq_null_set(GOOD_INDEX, "size", "64"));
-	ASSERT_EQ(0, wq_null_set(GOOD_INDEX, "power", "1"));
+	ASSERT_EQ(0, wq_null_begin(GOOD_INDEX, "1", false));
 	ASSERT_EQ(0, wq_disk_open(&self->good, GOOD_DISK));
 	ASSERT_EQ(0, wq_pipe_with_disks(self->fds, 256));
 }
@@ -1318,6 +1300,13 @@ TEST_F_TIMEOUT(host, flush, PATIENCE)
 	EXPECT_EQ(0, recs[0].block.sectors);
 }
 
+static bool has_seq(const char *name, const void *seq)
+{
+	__u64 found;
+
+	return !wq_disk_seq(name, &found) && found == *(const __u64 *)seq;
+}
+
 /*
  * A namespace with two paths: the path's disk is hidden and has no device file, but
  * it is the one that fails, and diskseq finds it.
@@ -1326,11 +1315,8 @@ TEST_F_TIMEOUT(block, hidden_path, PATIENCE)
 {
 	char name[WQ_DISK_NAME], path[WQ_PATH];
 	union wq_any_record recs[4];
-	struct dirent *entry;
 	struct wq_disk disk;
-	bool found = false;
 	__u64 seq;
-	DIR *dir;
 
 	WQ_REQUIRE_PATH("/sys/module/nvme_core/parameters/multipath",
 			"CONFIG_NVME_MULTIPATH");
@@ -1345,19 +1331,11 @@ TEST_F_TIMEOUT(block, hidden_path, PATIENCE)
 	EXPECT_EQ(-ENODATA, recs[0].block.status);
 	EXPECT_NE(disk.seq, recs[0].block.diskseq);
 
-	dir = opendir("/sys/block");
-	ASSERT_NE(NULL, dir);
-	while ((entry = readdir(dir))) {
-		if (wq_disk_seq(entry->d_name, &seq) ||
-		    seq != recs[0].block.diskseq)
-			continue;
-		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
-		EXPECT_EQ(-1, access(path, F_OK));
-		EXPECT_EQ(0, strncmp(entry->d_name, "nvme", 4));
-		found = true;
-	}
-	closedir(dir);
-	EXPECT_TRUE(found);
+	seq = recs[0].block.diskseq;
+	ASSERT_EQ(0, wq_disk_find(has_seq, &seq, name, sizeof(name)));
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	EXPECT_EQ(-1, access(path, F_OK));
+	EXPECT_EQ(0, strncmp(name, "nvme", 4));
 	wq_disk_close(&disk);
 }
 

@@ -12,7 +12,7 @@
 #include <libgen.h>
 
 #include "../kselftest_harness.h"
-#include "watch_queue_audit.h"
+#include "watch_queue_lsm.h"
 
 #define SELINUXFS	"/sys/fs/selinux"
 #define TAG		0x5e
@@ -28,10 +28,7 @@
 
 FIXTURE(selinux)
 {
-	int fds[2];
-	int all[2];		/* the tester's own, which hears everything */
-	struct wq_disk disk;
-	int audit;
+	struct wq_lsm t;
 };
 
 /* ---- The policy ---- */
@@ -103,27 +100,12 @@ static int become(const char *type)
 	return wq_file_write("/proc/self/attr/current", context);
 }
 
-static bool selinux_is_active(void)
-{
-	bool found = false;
-	char line[64];
-	FILE *f;
-
-	f = fopen("/proc/filesystems", "re");
-	if (!f)
-		return false;
-	while (fgets(line, sizeof(line), f))
-		found |= !!strstr(line, "\tselinuxfs\n");
-	fclose(f);
-	return found;
-}
-
 FIXTURE_SETUP(selinux)
 {
 	int policy;
 
 	memset(self, -1, sizeof(*self));
-	if (!selinux_is_active())
+	if (!wq_knows_filesystem("selinuxfs"))
 		SKIP(return, "SELinux is not active, lsm=selinux is needed");
 	WQ_REQUIRE_BLOCK();
 	WQ_REQUIRE_KEYS();
@@ -138,32 +120,20 @@ FIXTURE_SETUP(selinux)
 	ASSERT_EQ(0, load_policy("knows"));
 	ASSERT_EQ(0, set_may_hear(true));
 	ASSERT_EQ(0, set_enforcing(true));
-	ASSERT_LE(0, wq_join_session());
-
-	ASSERT_EQ(0, wq_failing_make(&self->disk));
-	ASSERT_EQ(0, wq_pipe(self->fds, O_CLOEXEC));
-	ASSERT_EQ(0, wq_set_size(self->fds[0], 256));
-	ASSERT_EQ(0, wq_pipe_with_disks(self->all, 256));
-	self->audit = wq_audit_open();
-	ASSERT_LE(0, self->audit);
+	ASSERT_EQ(0, wq_lsm_begin(&self->t));
 }
 
 FIXTURE_TEARDOWN(selinux)
 {
-	/* What is not open is negative. */
-	wq_close(self->fds);
-	wq_close(self->all);
-	EXPECT_EQ(0, wq_failing_remove(&self->disk));
-	if (self->audit >= 0)
-		close(self->audit);
+	EXPECT_EQ(0, wq_lsm_end(&self->t));
 }
 
-/* Sets the watch of self->fds as a process of that type. */
+/* Sets the watch of self->t.fds as a process of that type. */
 static int watch_as(FIXTURE_DATA(selinux) * const self, const char *type)
 {
 	pid_t pid;
 
-	return wq_watch_as(become, type, self->fds[0], TAG, 0, &pid);
+	return wq_watch_as(become, type, self->t.fds[0], TAG, 0, &pid);
 }
 
 /* ---- To watch ---- */
@@ -173,15 +143,15 @@ TEST_F(selinux, allowed)
 	char text[WQ_AUDIT_MAX];
 
 	ASSERT_EQ(0, watch_as(self, "allowed_t"));
-	ASSERT_EQ(0, wq_fail(&self->disk, 3));
-	EXPECT_EQ(3, wq_failures_heard(self->fds[0], &self->disk));
-	EXPECT_EQ(3, wq_failures_heard(self->all[0], &self->disk));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
+	EXPECT_EQ(3, wq_failures_heard(self->t.fds[0], &self->t.disk));
+	EXPECT_EQ(3, wq_failures_heard(self->t.all[0], &self->t.disk));
 
 	/* Nothing is said of it: what comes is about the next one, who may not. */
 	EXPECT_EQ(-EBUSY, watch_as(self, "allowed_t"));
 	EXPECT_EQ(-EACCES, watch_as(self, "denied_t"));
 	do {
-		ASSERT_EQ(0, wq_audit_next(self->audit, text, WQ_PATIENCE_MS));
+		ASSERT_EQ(0, wq_audit_next(self->t.audit, text, WQ_PATIENCE_MS));
 		EXPECT_EQ(NULL, strstr(text, SUBJECT("allowed_t"))) {
 			TH_LOG("%s", text);
 		}
@@ -193,10 +163,10 @@ TEST_F(selinux, denied)
 	char text[WQ_AUDIT_MAX], task[32];
 	pid_t pid;
 
-	ASSERT_EQ(-EACCES, wq_watch_as(become, "denied_t", self->fds[0], TAG, 0,
+	ASSERT_EQ(-EACCES, wq_watch_as(become, "denied_t", self->t.fds[0], TAG, 0,
 				       &pid));
 	/* Here it is the task that is to blame. */
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED, SUBJECT("denied_t"), OBJECT,
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED, SUBJECT("denied_t"), OBJECT,
 		       " permissive=0", " comm=\"selinux_test\"");
 	snprintf(task, sizeof(task), " pid=%d ", pid);
 	EXPECT_NE(NULL, strstr(text, task)) {
@@ -205,10 +175,10 @@ TEST_F(selinux, denied)
 	EXPECT_FALSE(wq_audit_is_post(text));
 
 	/* No watch was left behind. */
-	EXPECT_EQ(-EBADSLT, wq_watch_devices(self->fds[0], -1, 0));
-	ASSERT_EQ(0, wq_fail(&self->disk, 1));
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
-	EXPECT_EQ(1, wq_failures_heard(self->all[0], &self->disk));
+	EXPECT_EQ(-EBADSLT, wq_watch_devices(self->t.fds[0], -1, 0));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 1));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
+	EXPECT_EQ(1, wq_failures_heard(self->t.all[0], &self->t.disk));
 }
 
 /* Each refusal is audited, however many there are. */
@@ -220,7 +190,7 @@ TEST_F(selinux, denied_each_time)
 	for (i = 0; i < 20; i++)
 		ASSERT_EQ(-EACCES, watch_as(self, "denied_t"));
 	for (i = 0; i < 20; i++)
-		WQ_AUDIT_AWAIT(self->audit, text, DENIED, SUBJECT("denied_t"),
+		WQ_AUDIT_AWAIT(self->t.audit, text, DENIED, SUBJECT("denied_t"),
 			       OBJECT, " pid=");
 }
 
@@ -231,7 +201,7 @@ TEST_F(selinux, denied_quietly)
 	ASSERT_EQ(-EACCES, watch_as(self, "quiet_t"));
 	ASSERT_EQ(-EACCES, watch_as(self, "denied_t"));
 	do {
-		ASSERT_EQ(0, wq_audit_next(self->audit, text, WQ_PATIENCE_MS));
+		ASSERT_EQ(0, wq_audit_next(self->t.audit, text, WQ_PATIENCE_MS));
 		EXPECT_EQ(NULL, strstr(text, SUBJECT("quiet_t"))) {
 			TH_LOG("%s", text);
 		}
@@ -243,7 +213,7 @@ TEST_F(selinux, stop)
 {
 	ASSERT_EQ(0, watch_as(self, "losing_t"));
 	ASSERT_EQ(0, set_may_hear(false));
-	EXPECT_EQ(0, wq_watch_devices(self->fds[0], -1, 0));
+	EXPECT_EQ(0, wq_watch_devices(self->t.fds[0], -1, 0));
 }
 
 /* ---- To be told ---- */
@@ -255,29 +225,29 @@ TEST_F(selinux, post_denied)
 	char text[WQ_AUDIT_MAX];
 
 	ASSERT_EQ(0, watch_as(self, "losing_t"));
-	ASSERT_EQ(0, wq_fail(&self->disk, 2));
-	EXPECT_EQ(2, wq_failures_heard(self->fds[0], &self->disk));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 2));
+	EXPECT_EQ(2, wq_failures_heard(self->t.fds[0], &self->t.disk));
 
 	ASSERT_EQ(0, set_may_hear(false));
-	ASSERT_EQ(0, wq_fail(&self->disk, 1));
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED, SUBJECT("losing_t"), OBJECT,
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 1));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED, SUBJECT("losing_t"), OBJECT,
 		       " permissive=0", " watch_type=2 watch_subtype=10 posts=1");
 	EXPECT_FALSE(wq_audit_blames(text)) {
 		TH_LOG("%s", text);
 	}
 
 	/* The tester does hear it; so the posts have been made. */
-	ASSERT_EQ(0, wq_fail(&self->disk, 4));
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
-	EXPECT_EQ(7, wq_failures_heard(self->all[0], &self->disk));
-	EXPECT_EQ(0, wq_audit_count(self->audit, SUBJECT("losing_t"), 4, &tally));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 4));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
+	EXPECT_EQ(7, wq_failures_heard(self->t.all[0], &self->t.disk));
+	EXPECT_EQ(0, wq_audit_count(self->t.audit, SUBJECT("losing_t"), 4, &tally));
 	EXPECT_EQ(4, tally.posts);
 	EXPECT_EQ(0, tally.wrong);
 
 	ASSERT_EQ(0, set_may_hear(true));
-	ASSERT_EQ(0, wq_fail(&self->disk, 1));
-	EXPECT_EQ(1, wq_failures_heard(self->fds[0], &self->disk));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 1));
+	EXPECT_EQ(1, wq_failures_heard(self->t.fds[0], &self->t.disk));
 }
 
 /* Each post is accounted for, in few records. */
@@ -291,12 +261,12 @@ TEST_F_TIMEOUT(selinux, post_denied_storm, 300)
 	ASSERT_EQ(0, set_may_hear(false));
 	begin = wq_now_ms();
 	for (i = 0; i < STORM; i += 100) {
-		ASSERT_EQ(0, wq_fail(&self->disk, 100));
-		ASSERT_EQ(100, wq_failures_heard(self->all[0], &self->disk));
+		ASSERT_EQ(0, wq_fail(&self->t.disk, 100));
+		ASSERT_EQ(100, wq_failures_heard(self->t.all[0], &self->t.disk));
 	}
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
 
-	ASSERT_EQ(0, wq_audit_count(self->audit, SUBJECT("losing_t"), STORM, &tally));
+	ASSERT_EQ(0, wq_audit_count(self->t.audit, SUBJECT("losing_t"), STORM, &tally));
 	EXPECT_EQ(STORM, tally.posts);
 	EXPECT_EQ(0, tally.wrong);
 	EXPECT_GE(2 + (wq_now_ms() - begin) / WQ_AUDIT_INTERVAL_MS, tally.records);
@@ -313,11 +283,11 @@ TEST_F(selinux, post_denied_quietly)
 	ASSERT_EQ(0, watch_as(self, "quietly_losing_t"));
 	ASSERT_EQ(0, wq_watch_as(become, "losing_t", loud[0], TAG, 0, &pid));
 	ASSERT_EQ(0, set_may_hear(false));
-	ASSERT_EQ(0, wq_fail(&self->disk, 5));
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 5));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
 	EXPECT_TRUE(wq_heard_nothing(loud[0]));
 	while (posts < 5) {
-		ASSERT_EQ(0, wq_audit_next(self->audit, text, WQ_PATIENCE_MS));
+		ASSERT_EQ(0, wq_audit_next(self->t.audit, text, WQ_PATIENCE_MS));
 		EXPECT_EQ(NULL, strstr(text, SUBJECT("quietly_losing_t"))) {
 			TH_LOG("%s", text);
 		}
@@ -328,6 +298,25 @@ TEST_F(selinux, post_denied_quietly)
 	wq_close(loud);
 }
 
+/* What is told of USB is ruled on as well. */
+TEST_F_TIMEOUT(selinux, post_of_usb_denied, 240)
+{
+	char text[WQ_AUDIT_MAX];
+	int usb[2];
+
+	WQ_REQUIRE_PATH("/dev/raw-gadget", "CONFIG_USB_RAW_GADGET");
+	ASSERT_EQ(0, wq_pipe_with_devices(usb, 256, TAG));
+	ASSERT_EQ(0, watch_as(self, "losing_t"));
+	ASSERT_EQ(0, set_may_hear(false));
+	ASSERT_EQ(0, wq_plug_in_and_out(usb[0]));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED, SUBJECT("losing_t"), OBJECT,
+		       " watch_type=3 watch_subtype=0 posts=1");
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED, SUBJECT("losing_t"), OBJECT,
+		       " watch_type=3 watch_subtype=1 posts=1");
+	wq_close(usb);
+}
+
 /* ---- What is put down without being refused ---- */
 
 TEST_F(selinux, granted_with_a_note)
@@ -336,12 +325,60 @@ TEST_F(selinux, granted_with_a_note)
 	char text[WQ_AUDIT_MAX];
 
 	ASSERT_EQ(0, watch_as(self, "noted_t"));
-	WQ_AUDIT_AWAIT(self->audit, text, GRANTED, SUBJECT("noted_t"), OBJECT, " pid=");
-	ASSERT_EQ(0, wq_fail(&self->disk, 3));
-	EXPECT_EQ(3, wq_failures_heard(self->fds[0], &self->disk));
-	EXPECT_EQ(0, wq_audit_count(self->audit, SUBJECT("noted_t"), 3, &tally));
+	WQ_AUDIT_AWAIT(self->t.audit, text, GRANTED, SUBJECT("noted_t"), OBJECT, " pid=");
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
+	EXPECT_EQ(3, wq_failures_heard(self->t.fds[0], &self->t.disk));
+	EXPECT_EQ(0, wq_audit_count(self->t.audit, SUBJECT("noted_t"), 3, &tally));
 	EXPECT_EQ(3, tally.posts);
 	EXPECT_EQ(0, tally.wrong);
+}
+
+/*
+ * More is said at a time than can be told apart: what is left over is told as a
+ * number, and nothing is said twice.
+ */
+TEST_F_TIMEOUT(selinux, more_than_can_be_told_apart, 120)
+{
+	static const int errors[] = {
+		ETIMEDOUT, ENOSPC, ENOLINK, EREMOTEIO, EBADE, ENODATA, EILSEQ, ENOMEM,
+		EBUSY, EIO, EOPNOTSUPP, EAGAIN, ETOOMANYREFS, EOVERFLOW, ENODEV, ETIME,
+		EINVAL, EREMCHG,
+	};
+	const unsigned long total = 2 * ARRAY_SIZE(errors);
+	unsigned long posts = 0, others = 0;
+	char text[WQ_AUDIT_MAX];
+	struct wq_disk disk;
+	struct wq_ublk u;
+	int losing[2];
+	pid_t pid;
+	size_t i;
+
+	WQ_REQUIRE_PATH("/dev/ublk-control", "CONFIG_BLK_DEV_UBLK");
+	ASSERT_EQ(0, wq_ublk_start(&u));
+	ASSERT_EQ(0, wq_disk_open(&disk, u.disk));
+	ASSERT_EQ(0, wq_pipe(losing, O_CLOEXEC));
+	ASSERT_EQ(0, wq_watch_as(become, "losing_t", losing[0], TAG, 0, &pid));
+	ASSERT_EQ(0, watch_as(self, "noted_t"));
+	ASSERT_EQ(0, set_may_hear(false));
+	for (i = 0; i < ARRAY_SIZE(errors); i++) {
+		wq_ublk_fail(&u, errors[i], WQ_NULL_BAD, WQ_NULL_BAD + WQ_IO_SECTORS);
+		EXPECT_EQ(-errors[i],
+			  wq_disk_read(disk.fd, WQ_NULL_BAD, WQ_IO_SECTORS));
+	}
+	while (posts + others < total) {
+		ASSERT_EQ(0, wq_audit_next(self->t.audit, text, WQ_PATIENCE_MS)) {
+			TH_LOG("%lu and %lu posts were told", posts, others);
+		}
+		posts += wq_audit_number(text, " posts=");
+		others += wq_audit_number(text, " other_posts=");
+		EXPECT_TRUE(!wq_audit_is_post(text) || !wq_audit_blames(text));
+	}
+	EXPECT_EQ(total, posts + others);
+	EXPECT_LT(0, others);
+	EXPECT_TRUE(wq_heard_nothing(losing[0]));
+	wq_close(losing);
+	wq_disk_close(&disk);
+	EXPECT_EQ(0, wq_ublk_stop(&u));
 }
 
 TEST_F(selinux, permissive_domain)
@@ -349,14 +386,14 @@ TEST_F(selinux, permissive_domain)
 	char text[WQ_AUDIT_MAX];
 
 	ASSERT_EQ(0, watch_as(self, "permissive_t"));
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED, SUBJECT("permissive_t"), OBJECT,
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED, SUBJECT("permissive_t"), OBJECT,
 		       " pid=", " permissive=1");
 
 	/* What was let pass once is, until everything is decided anew. */
 	ASSERT_EQ(0, set_may_hear(true));
-	ASSERT_EQ(0, wq_fail(&self->disk, 3));
-	EXPECT_EQ(3, wq_failures_heard(self->fds[0], &self->disk));
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED, SUBJECT("permissive_t"), OBJECT,
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
+	EXPECT_EQ(3, wq_failures_heard(self->t.fds[0], &self->t.disk));
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED, SUBJECT("permissive_t"), OBJECT,
 		       " permissive=1", " posts=1");
 	EXPECT_FALSE(wq_audit_blames(text)) {
 		TH_LOG("%s", text);
@@ -370,20 +407,20 @@ TEST_F(selinux, permissive_mode)
 	if (set_enforcing(false))
 		SKIP(return, "CONFIG_SECURITY_SELINUX_DEVELOP is not set");
 	ASSERT_EQ(0, watch_as(self, "denied_t"));
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED, SUBJECT("denied_t"), OBJECT,
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED, SUBJECT("denied_t"), OBJECT,
 		       " pid=", " permissive=1");
 
 	ASSERT_EQ(0, set_may_hear(false));
-	ASSERT_EQ(0, wq_fail(&self->disk, 3));
-	EXPECT_EQ(3, wq_failures_heard(self->fds[0], &self->disk));
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED, SUBJECT("denied_t"), OBJECT,
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
+	EXPECT_EQ(3, wq_failures_heard(self->t.fds[0], &self->t.disk));
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED, SUBJECT("denied_t"), OBJECT,
 		       " permissive=1", " posts=1");
 
 	/* Enforcing again, it hears no more. */
 	ASSERT_EQ(0, set_enforcing(true));
-	ASSERT_EQ(0, wq_fail(&self->disk, 1));
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED, SUBJECT("denied_t"), OBJECT,
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 1));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED, SUBJECT("denied_t"), OBJECT,
 		       " permissive=0", " posts=1");
 }
 
@@ -404,7 +441,7 @@ static int watch_key_as(FIXTURE_DATA(selinux) * const self, const char *type)
 	/* Afterwards that process has what permissions it takes, but SELinux'. */
 	ret = wq_touch(key);
 	if (!ret)
-		ret = wq_watch_as(become, type, self->fds[0], TAG, key, &pid);
+		ret = wq_watch_as(become, type, self->t.fds[0], TAG, key, &pid);
 	return ret ? ret : key;
 }
 
@@ -413,8 +450,8 @@ static bool told_of_key(FIXTURE_DATA(selinux) * const self, int key)
 {
 	struct wq_record r;
 
-	return key > 0 && !wq_touch(key) && wq_readable(self->fds[0]) &&
-	       !wq_read_one(self->fds[0], &r) &&
+	return key > 0 && !wq_touch(key) && wq_readable(self->t.fds[0]) &&
+	       !wq_read_one(self->t.fds[0], &r) &&
 	       wq_is_key(&r, NOTIFY_KEY_SETATTR, key);
 }
 
@@ -423,7 +460,7 @@ TEST_F(selinux, keys_need_view)
 	char text[WQ_AUDIT_MAX];
 
 	EXPECT_EQ(-EACCES, watch_key_as(self, "keyless_t"));
-	WQ_AUDIT_AWAIT(self->audit, text, "avc:  denied  { view } for ",
+	WQ_AUDIT_AWAIT(self->t.audit, text, "avc:  denied  { view } for ",
 		       SUBJECT("keyless_t"), " tclass=key permissive=0");
 }
 
@@ -452,15 +489,15 @@ TEST_F(selinux, unknown_denied)
 	EXPECT_TRUE(told_of_key(self, watch_key_as(self, "denied_t")));
 	EXPECT_TRUE(told_of_key(self, watch_key_as(self, "allowed_t")));
 
-	ASSERT_EQ(0, wq_fail(&self->disk, 3));
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
-	EXPECT_EQ(0, wq_audit_count(self->audit, SUBJECT("allowed_t"), 3, &tally));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
+	EXPECT_EQ(0, wq_audit_count(self->t.audit, SUBJECT("allowed_t"), 3, &tally));
 	EXPECT_EQ(3, tally.posts);
 	EXPECT_EQ(0, tally.wrong);
 
-	ASSERT_EQ(0, wq_watch_devices(self->fds[0], -1, 0));
+	ASSERT_EQ(0, wq_watch_devices(self->t.fds[0], -1, 0));
 	EXPECT_EQ(-EACCES, watch_as(self, "allowed_t"));
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED, SUBJECT("allowed_t"), OBJECT,
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED, SUBJECT("allowed_t"), OBJECT,
 		       " pid=", " permissive=0");
 }
 
@@ -469,8 +506,8 @@ TEST_F(selinux, unknown_allowed)
 	ASSERT_EQ(0, load_policy("lacks-allow"));
 	EXPECT_TRUE(told_of_key(self, watch_key_as(self, "denied_t")));
 	ASSERT_EQ(0, watch_as(self, "denied_t"));
-	ASSERT_EQ(0, wq_fail(&self->disk, 3));
-	EXPECT_EQ(3, wq_failures_heard(self->fds[0], &self->disk));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
+	EXPECT_EQ(3, wq_failures_heard(self->t.fds[0], &self->t.disk));
 }
 
 TEST_HARNESS_MAIN

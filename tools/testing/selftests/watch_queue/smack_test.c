@@ -12,7 +12,7 @@
 #include <linux/capability.h>
 
 #include "../kselftest_harness.h"
-#include "watch_queue_audit.h"
+#include "watch_queue_lsm.h"
 
 #define SMACKFS		"/sys/fs/smackfs"
 #define TAG		0x5a
@@ -31,10 +31,7 @@
 
 FIXTURE(smack)
 {
-	int fds[2];
-	int all[2];		/* the tester's own, which hears everything */
-	struct wq_disk disk;
-	int audit;
+	struct wq_lsm t;
 };
 
 /* ---- Labels and rules ---- */
@@ -79,25 +76,10 @@ static int become_blind(const char *label)
 	return ret;
 }
 
-static bool smack_is_active(void)
-{
-	bool found = false;
-	char line[64];
-	FILE *f;
-
-	f = fopen("/proc/filesystems", "re");
-	if (!f)
-		return false;
-	while (fgets(line, sizeof(line), f))
-		found |= !!strstr(line, "\tsmackfs\n");
-	fclose(f);
-	return found;
-}
-
 FIXTURE_SETUP(smack)
 {
 	memset(self, -1, sizeof(*self));
-	if (!smack_is_active())
+	if (!wq_knows_filesystem("smackfs"))
 		SKIP(return, "Smack is not active, lsm=smack is needed");
 	WQ_REQUIRE_BLOCK();
 	WQ_REQUIRE_KEYS();
@@ -106,32 +88,20 @@ FIXTURE_SETUP(smack)
 	ASSERT_EQ(0, set_rule("w"));
 	ASSERT_EQ(0, wq_file_write(SMACKFS "/onlycap", "-"));
 	ASSERT_EQ(0, wq_file_write(SMACKFS "/logging", "1"));
-	ASSERT_LE(0, wq_join_session());
-
-	ASSERT_EQ(0, wq_failing_make(&self->disk));
-	ASSERT_EQ(0, wq_pipe(self->fds, O_CLOEXEC));
-	ASSERT_EQ(0, wq_set_size(self->fds[0], 256));
-	ASSERT_EQ(0, wq_pipe_with_disks(self->all, 256));
-	self->audit = wq_audit_open();
-	ASSERT_LE(0, self->audit);
+	ASSERT_EQ(0, wq_lsm_begin(&self->t));
 }
 
 FIXTURE_TEARDOWN(smack)
 {
-	/* What is not open is negative. */
-	wq_close(self->fds);
-	wq_close(self->all);
-	EXPECT_EQ(0, wq_failing_remove(&self->disk));
-	if (self->audit >= 0)
-		close(self->audit);
+	EXPECT_EQ(0, wq_lsm_end(&self->t));
 }
 
-/* Sets the watch of self->fds as a process of that label, without privilege. */
+/* Sets the watch of self->t.fds as a process of that label, without privilege. */
 static int watch_as(FIXTURE_DATA(smack) * const self, const char *label)
 {
 	pid_t pid;
 
-	return wq_watch_as(become, label, self->fds[0], TAG, 0, &pid);
+	return wq_watch_as(become, label, self->t.fds[0], TAG, 0, &pid);
 }
 
 /* ---- To watch ---- */
@@ -140,8 +110,8 @@ static int watch_as(FIXTURE_DATA(smack) * const self, const char *label)
 TEST_F(smack, floor)
 {
 	ASSERT_EQ(0, watch_as(self, "_"));
-	ASSERT_EQ(0, wq_fail(&self->disk, 3));
-	EXPECT_EQ(3, wq_failures_heard(self->fds[0], &self->disk));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
+	EXPECT_EQ(3, wq_failures_heard(self->t.fds[0], &self->t.disk));
 }
 
 TEST_F(smack, allowed)
@@ -149,14 +119,14 @@ TEST_F(smack, allowed)
 	char text[WQ_AUDIT_MAX];
 
 	ASSERT_EQ(0, watch_as(self, RULED));
-	ASSERT_EQ(0, wq_fail(&self->disk, 3));
-	EXPECT_EQ(3, wq_failures_heard(self->fds[0], &self->disk));
-	EXPECT_EQ(3, wq_failures_heard(self->all[0], &self->disk));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
+	EXPECT_EQ(3, wq_failures_heard(self->t.fds[0], &self->t.disk));
+	EXPECT_EQ(3, wq_failures_heard(self->t.all[0], &self->t.disk));
 
 	/* Nothing is said of it: what comes is about the next one, who may not. */
 	EXPECT_EQ(-EACCES, watch_as(self, UNRULED));
 	do {
-		ASSERT_EQ(0, wq_audit_next(self->audit, text, WQ_PATIENCE_MS));
+		ASSERT_EQ(0, wq_audit_next(self->t.audit, text, WQ_PATIENCE_MS));
 		EXPECT_EQ(NULL, strstr(text, RULED)) {
 			TH_LOG("%s", text);
 		}
@@ -168,9 +138,9 @@ TEST_F(smack, denied)
 	char text[WQ_AUDIT_MAX], task[32];
 	pid_t pid;
 
-	ASSERT_EQ(-EACCES, wq_watch_as(become, UNRULED, self->fds[0], TAG, 0, &pid));
+	ASSERT_EQ(-EACCES, wq_watch_as(become, UNRULED, self->t.fds[0], TAG, 0, &pid));
 	/* Here it is the task that is to blame. */
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED_WATCH TO(UNRULED),
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED_WATCH TO(UNRULED),
 		       " comm=\"smack_test\"");
 	snprintf(task, sizeof(task), " pid=%d ", pid);
 	EXPECT_NE(NULL, strstr(text, task)) {
@@ -179,10 +149,10 @@ TEST_F(smack, denied)
 	EXPECT_FALSE(wq_audit_is_post(text));
 
 	/* No watch was left behind. */
-	EXPECT_EQ(-EBADSLT, wq_watch_devices(self->fds[0], -1, 0));
-	ASSERT_EQ(0, wq_fail(&self->disk, 1));
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
-	EXPECT_EQ(1, wq_failures_heard(self->all[0], &self->disk));
+	EXPECT_EQ(-EBADSLT, wq_watch_devices(self->t.fds[0], -1, 0));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 1));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
+	EXPECT_EQ(1, wq_failures_heard(self->t.all[0], &self->t.disk));
 }
 
 /* Each refusal is audited, however many there are. */
@@ -194,7 +164,7 @@ TEST_F(smack, denied_each_time)
 	for (i = 0; i < 20; i++)
 		ASSERT_EQ(-EACCES, watch_as(self, UNRULED));
 	for (i = 0; i < 20; i++)
-		WQ_AUDIT_AWAIT(self->audit, text, DENIED_WATCH TO(UNRULED), " pid=");
+		WQ_AUDIT_AWAIT(self->t.audit, text, DENIED_WATCH TO(UNRULED), " pid=");
 }
 
 /* A rule for another kind of access does not do, and may be taken away again. */
@@ -218,9 +188,9 @@ TEST_F(smack, system_must_be_readable)
 	char text[WQ_AUDIT_MAX];
 	pid_t pid;
 
-	ASSERT_EQ(-EACCES, wq_watch_as(become_blind, RULED, self->fds[0], TAG, 0,
+	ASSERT_EQ(-EACCES, wq_watch_as(become_blind, RULED, self->t.fds[0], TAG, 0,
 				       &pid));
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED_WATCH " subject=\"" RULED
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED_WATCH " subject=\"" RULED
 		       "\" object=\"_\" requested=r", " pid=");
 }
 
@@ -229,10 +199,10 @@ TEST_F(smack, privileged)
 {
 	pid_t pid;
 
-	ASSERT_EQ(0, wq_watch_as(become_privileged, UNRULED, self->fds[0], TAG, 0,
+	ASSERT_EQ(0, wq_watch_as(become_privileged, UNRULED, self->t.fds[0], TAG, 0,
 				 &pid));
-	ASSERT_EQ(0, wq_fail(&self->disk, 3));
-	EXPECT_EQ(3, wq_failures_heard(self->fds[0], &self->disk));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
+	EXPECT_EQ(3, wq_failures_heard(self->t.fds[0], &self->t.disk));
 }
 
 /* Nor does the capability do for either where it is only for some labels. */
@@ -242,19 +212,19 @@ TEST_F(smack, privileged_no_more)
 	char text[WQ_AUDIT_MAX];
 	pid_t pid;
 
-	ASSERT_EQ(0, wq_watch_as(become_privileged, UNRULED, self->fds[0], TAG, 0,
+	ASSERT_EQ(0, wq_watch_as(become_privileged, UNRULED, self->t.fds[0], TAG, 0,
 				 &pid));
 	ASSERT_EQ(0, wq_file_write(SMACKFS "/onlycap", "_"));
-	ASSERT_EQ(0, wq_fail(&self->disk, 3));
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
-	EXPECT_EQ(0, wq_audit_count(self->audit, DENIED_POST TO(UNRULED), 3, &tally));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
+	EXPECT_EQ(0, wq_audit_count(self->t.audit, DENIED_POST TO(UNRULED), 3, &tally));
 	EXPECT_EQ(3, tally.posts);
 	EXPECT_EQ(0, tally.wrong);
 
-	ASSERT_EQ(0, wq_watch_devices(self->fds[0], -1, 0));
-	EXPECT_EQ(-EACCES, wq_watch_as(become_privileged, UNRULED, self->fds[0], TAG,
+	ASSERT_EQ(0, wq_watch_devices(self->t.fds[0], -1, 0));
+	EXPECT_EQ(-EACCES, wq_watch_as(become_privileged, UNRULED, self->t.fds[0], TAG,
 				       0, &pid));
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED_WATCH TO(UNRULED));
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED_WATCH TO(UNRULED));
 	ASSERT_EQ(0, wq_file_write(SMACKFS "/onlycap", "-"));
 }
 
@@ -263,7 +233,7 @@ TEST_F(smack, stop)
 {
 	ASSERT_EQ(0, watch_as(self, RULED));
 	ASSERT_EQ(0, set_rule("-"));
-	EXPECT_EQ(0, wq_watch_devices(self->fds[0], -1, 0));
+	EXPECT_EQ(0, wq_watch_devices(self->t.fds[0], -1, 0));
 }
 
 /* ---- To be told ---- */
@@ -275,29 +245,29 @@ TEST_F(smack, post_denied)
 	char text[WQ_AUDIT_MAX];
 
 	ASSERT_EQ(0, watch_as(self, RULED));
-	ASSERT_EQ(0, wq_fail(&self->disk, 2));
-	EXPECT_EQ(2, wq_failures_heard(self->fds[0], &self->disk));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 2));
+	EXPECT_EQ(2, wq_failures_heard(self->t.fds[0], &self->t.disk));
 
 	ASSERT_EQ(0, set_rule("-"));
-	ASSERT_EQ(0, wq_fail(&self->disk, 1));
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED_POST TO(RULED),
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 1));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED_POST TO(RULED),
 		       " watch_type=2 watch_subtype=10 posts=1");
 	EXPECT_FALSE(wq_audit_blames(text)) {
 		TH_LOG("%s", text);
 	}
 
 	/* The tester does hear it; so the posts have been made. */
-	ASSERT_EQ(0, wq_fail(&self->disk, 4));
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
-	EXPECT_EQ(7, wq_failures_heard(self->all[0], &self->disk));
-	EXPECT_EQ(0, wq_audit_count(self->audit, DENIED_POST TO(RULED), 4, &tally));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 4));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
+	EXPECT_EQ(7, wq_failures_heard(self->t.all[0], &self->t.disk));
+	EXPECT_EQ(0, wq_audit_count(self->t.audit, DENIED_POST TO(RULED), 4, &tally));
 	EXPECT_EQ(4, tally.posts);
 	EXPECT_EQ(0, tally.wrong);
 
 	ASSERT_EQ(0, set_rule("w"));
-	ASSERT_EQ(0, wq_fail(&self->disk, 1));
-	EXPECT_EQ(1, wq_failures_heard(self->fds[0], &self->disk));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 1));
+	EXPECT_EQ(1, wq_failures_heard(self->t.fds[0], &self->t.disk));
 }
 
 /* Each post is accounted for, in few records. */
@@ -311,16 +281,35 @@ TEST_F_TIMEOUT(smack, post_denied_storm, 300)
 	ASSERT_EQ(0, set_rule("-"));
 	begin = wq_now_ms();
 	for (i = 0; i < STORM; i += 100) {
-		ASSERT_EQ(0, wq_fail(&self->disk, 100));
-		ASSERT_EQ(100, wq_failures_heard(self->all[0], &self->disk));
+		ASSERT_EQ(0, wq_fail(&self->t.disk, 100));
+		ASSERT_EQ(100, wq_failures_heard(self->t.all[0], &self->t.disk));
 	}
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
 
-	ASSERT_EQ(0, wq_audit_count(self->audit, DENIED_POST TO(RULED), STORM,
+	ASSERT_EQ(0, wq_audit_count(self->t.audit, DENIED_POST TO(RULED), STORM,
 				    &tally));
 	EXPECT_EQ(STORM, tally.posts);
 	EXPECT_EQ(0, tally.wrong);
 	EXPECT_GE(2 + (wq_now_ms() - begin) / WQ_AUDIT_INTERVAL_MS, tally.records);
+}
+
+/* What is told of USB is ruled on as well. */
+TEST_F_TIMEOUT(smack, post_of_usb_denied, 240)
+{
+	char text[WQ_AUDIT_MAX];
+	int usb[2];
+
+	WQ_REQUIRE_PATH("/dev/raw-gadget", "CONFIG_USB_RAW_GADGET");
+	ASSERT_EQ(0, wq_pipe_with_devices(usb, 256, TAG));
+	ASSERT_EQ(0, watch_as(self, RULED));
+	ASSERT_EQ(0, set_rule("-"));
+	ASSERT_EQ(0, wq_plug_in_and_out(usb[0]));
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED_POST TO(RULED),
+		       " watch_type=3 watch_subtype=0 posts=1");
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED_POST TO(RULED),
+		       " watch_type=3 watch_subtype=1 posts=1");
+	wq_close(usb);
 }
 
 /* What smackfs/logging says also goes for posts. */
@@ -332,17 +321,17 @@ TEST_F(smack, logging)
 	/* 2 is what is granted alone, to the tester too. */
 	ASSERT_EQ(0, watch_as(self, RULED));
 	ASSERT_EQ(0, wq_file_write(SMACKFS "/logging", "2"));
-	ASSERT_EQ(0, wq_fail(&self->disk, 3));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
 	ASSERT_EQ(0, set_rule("-"));
-	ASSERT_EQ(0, wq_fail(&self->disk, 5));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 5));
 	ASSERT_EQ(0, wq_file_write(SMACKFS "/logging", "1"));
-	EXPECT_EQ(0, wq_audit_count(self->audit, GRANTED_POST TO(RULED), 3, &tally));
+	EXPECT_EQ(0, wq_audit_count(self->t.audit, GRANTED_POST TO(RULED), 3, &tally));
 	EXPECT_EQ(3, tally.posts);
 	EXPECT_EQ(0, tally.wrong);
 
 	/* Of those 5 nothing is said, before or with what is said of this one. */
-	ASSERT_EQ(0, wq_fail(&self->disk, 1));
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED_POST TO(RULED), " posts=");
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 1));
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED_POST TO(RULED), " posts=");
 	EXPECT_EQ(1, wq_audit_number(text, " posts="));
 }
 
@@ -362,16 +351,16 @@ TEST_F(smack, keys)
 	key = wq_add_user_key("key", KEY_SPEC_SESSION_KEYRING);
 	ASSERT_LT(0, key);
 	ASSERT_EQ(0, wq_touch(key));
-	ASSERT_EQ(0, wq_watch_as(become, RULED, self->fds[0], TAG, key, &pid));
+	ASSERT_EQ(0, wq_watch_as(become, RULED, self->t.fds[0], TAG, key, &pid));
 	ASSERT_EQ(0, wq_touch(key));
-	ASSERT_EQ(0, wq_set_nonblock(self->fds[0], true));
-	ASSERT_EQ(0, wq_read_one(self->fds[0], &r));
+	ASSERT_EQ(0, wq_set_nonblock(self->t.fds[0], true));
+	ASSERT_EQ(0, wq_read_one(self->t.fds[0], &r));
 	EXPECT_TRUE(wq_is_key(&r, NOTIFY_KEY_SETATTR, key));
 
 	ASSERT_EQ(0, set_rule("-"));
 	ASSERT_EQ(0, wq_touch(key));
-	EXPECT_TRUE(wq_heard_nothing(self->fds[0]));
-	WQ_AUDIT_AWAIT(self->audit, text, DENIED_POST TO(RULED), " pid=");
+	EXPECT_TRUE(wq_heard_nothing(self->t.fds[0]));
+	WQ_AUDIT_AWAIT(self->t.audit, text, DENIED_POST TO(RULED), " pid=");
 	snprintf(task, sizeof(task), " pid=%d ", getpid());
 	EXPECT_NE(NULL, strstr(text, task)) {
 		TH_LOG("no%sin %s", task, text);
@@ -388,7 +377,7 @@ TEST_F(smack, syslog)
 
 	ASSERT_EQ(0, wq_file_write(SMACKFS "/syslog", RULED));
 	EXPECT_EQ(-EACCES, watch_as(self, "_"));
-	WQ_AUDIT_AWAIT(self->audit, text,
+	WQ_AUDIT_AWAIT(self->t.audit, text,
 		       DENIED_WATCH " subject=\"_\" object=\"_\" requested=r", " pid=");
 	EXPECT_EQ(0, watch_as(self, RULED));
 }

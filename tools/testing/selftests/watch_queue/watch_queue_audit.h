@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the tests of LSMs share: audit records, a disk that fails from a hard
- * interrupt, and doing a thing as somebody else.  Include it after
+ * Audit records, as the tests of LSMs look for them.  Include it after
  * kselftest_harness.h.
  */
 #ifndef WATCH_QUEUE_AUDIT_H
 #define WATCH_QUEUE_AUDIT_H
 
-#include <inttypes.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <linux/audit.h>
 #include <linux/netlink.h>
 
-#include "watch_queue_block.h"
+#include "watch_queue_devices.h"
 
 /* ---- Audit records ---- */
 
@@ -168,108 +165,6 @@ static inline int wq_audit_count(int fd, const char *part, unsigned long posts,
 			tally->wrong++;
 	}
 	return 0;
-}
-
-/* ---- A disk that fails ---- */
-
-#define WQ_FAILING_INDEX	50
-#define WQ_FAILING_NAME		"nullb50"
-#define WQ_FAILING_SECTOR	2048
-
-/* Each read of it fails, and says so in a hard interrupt. */
-static inline int wq_failing_make(struct wq_disk *disk)
-{
-	int ret;
-
-	disk->fd = -EBADF;
-	ret = wq_null_make(WQ_FAILING_INDEX);
-	if (!ret)
-		ret = wq_null_set(WQ_FAILING_INDEX, "size", "64");
-	if (!ret)
-		ret = wq_null_set(WQ_FAILING_INDEX, "irqmode", "2");
-	if (!ret)
-		ret = wq_null_set(WQ_FAILING_INDEX, "badblocks", "+2048-2111");
-	if (!ret)
-		ret = wq_null_set(WQ_FAILING_INDEX, "power", "1");
-	if (!ret)
-		ret = wq_disk_open(disk, WQ_FAILING_NAME);
-	return ret;
-}
-
-static inline int wq_failing_remove(struct wq_disk *disk)
-{
-	if (disk->fd < 0)
-		return 0;
-	wq_disk_close(disk);
-	return wq_null_remove(WQ_FAILING_INDEX);
-}
-
-/* Makes @n events, each of which has been posted on return. */
-static inline int wq_fail(const struct wq_disk *disk, unsigned long n)
-{
-	int ret = 0;
-
-	while (!ret && n--) {
-		ret = wq_disk_read(disk->fd, WQ_FAILING_SECTOR, WQ_IO_SECTORS);
-		ret = ret == -EIO ? 0 : ret < 0 ? ret : -EINVAL;
-	}
-	return ret;
-}
-
-/* How many records of that disk's errors are there; reads everything. */
-static inline int wq_failures_heard(int fd, const struct wq_disk *disk)
-{
-	union wq_any_record r;
-	int ret, n = 0;
-
-	while (!(ret = wq_next_record(fd, &r, 0))) {
-		struct wq_disk_event event = { disk->dev, NOTIFY_BLOCK_ERROR_IO };
-
-		n += wq_is_disk_event(&r, &event);
-	}
-	return ret == -ETIMEDOUT ? n : ret;
-}
-
-/*
- * Whether nothing came of any kind: no record, no loss, in no place that tells
- * of either.
- */
-static inline bool wq_heard_nothing(int fd)
-{
-	struct watch_queue_info info;
-	struct wq_fdinfo fdinfo;
-
-	return !wq_readable(fd) && wq_fionread(fd) == 0 &&
-	       !wq_get_info(fd, &info) && !info.lost && !info.queued &&
-	       !wq_fdinfo(0, fd, &fdinfo) && !fdinfo.lost && !fdinfo.queued;
-}
-
-/* ---- Somebody else ---- */
-
-/*
- * In a process of its own, does @become(arg), then sets the watch: of @key, or, if
- * that is 0, of devices.  It is this process's credentials that the watch has, also
- * when it has gone.  Returns what setting the watch did, or -ENOEXEC if it did not
- * come to that; @pid is the process, as audit may name it.
- */
-static inline int wq_watch_as(int (*become)(const char *who), const char *who,
-			      int fd, int tag, int key, pid_t *pid)
-{
-	pid_t child = fork();
-	int status, ret;
-
-	*pid = child;
-	if (child < 0)
-		return -errno;
-	if (!child) {
-		if (become(who))
-			_exit(ENOEXEC);
-		ret = key ? wq_watch_key(key, fd, tag) : wq_watch_devices(fd, tag, 0);
-		_exit(-ret);
-	}
-	if (waitpid(child, &status, 0) != child)
-		return -errno;
-	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ENOEXEC;
 }
 
 #endif /* WATCH_QUEUE_AUDIT_H */

@@ -159,10 +159,10 @@ static inline void wq_disk_close(struct wq_disk *disk)
 		wq_close_end(&disk->fd);
 }
 
-/* Finds the disk of that serial number, which the machine has been given. */
-static inline int wq_disk_by_serial(const char *serial, char *name, size_t size)
+/* Finds a disk of which @is_it says so, and puts its name into @name. */
+static inline int wq_disk_find(bool (*is_it)(const char *name, const void *arg),
+			       const void *arg, char *name, size_t size)
 {
-	char path[WQ_PATH], text[64];
 	struct dirent *entry;
 	int ret = -ENOENT;
 	DIR *dir;
@@ -171,21 +171,37 @@ static inline int wq_disk_by_serial(const char *serial, char *name, size_t size)
 	if (!dir)
 		return -errno;
 	while (ret && (entry = readdir(dir))) {
-		snprintf(path, sizeof(path), "/sys/block/%s/serial", entry->d_name);
-		if (wq_read_from(path, text, sizeof(text)) < 0) {
-			snprintf(path, sizeof(path), "/sys/block/%s/device/serial",
-				 entry->d_name);
-			if (wq_read_from(path, text, sizeof(text)) < 0)
-				continue;
-		}
-		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
-		if (!strcmp(text, serial) && !access(path, F_OK)) {
-			snprintf(name, size, "%s", entry->d_name);
-			ret = 0;
-		}
+		if (entry->d_name[0] == '.' || !is_it(entry->d_name, arg))
+			continue;
+		snprintf(name, size, "%s", entry->d_name);
+		ret = 0;
 	}
 	closedir(dir);
 	return ret;
+}
+
+/* Whether the disk's @attr has that text. */
+static inline bool wq_disk_attr_is(const char *name, const char *attr, const char *want)
+{
+	char path[WQ_PATH], text[64];
+
+	snprintf(path, sizeof(path), "/sys/block/%s/%s", name, attr);
+	return wq_read_from(path, text, sizeof(text)) >= 0 && !strcmp(text, want);
+}
+
+static inline bool wq_disk_has_serial(const char *name, const void *serial)
+{
+	char path[WQ_PATH];
+
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	return !access(path, F_OK) && (wq_disk_attr_is(name, "serial", serial) ||
+				       wq_disk_attr_is(name, "device/serial", serial));
+}
+
+/* Finds the disk of that serial number, which the machine has been given. */
+static inline int wq_disk_by_serial(const char *serial, char *name, size_t size)
+{
+	return wq_disk_find(wq_disk_has_serial, serial, name, size);
 }
 
 static inline int wq_queue_set(const char *disk, const char *attr, const char *text)
@@ -229,27 +245,8 @@ static inline int wq_disk_range(int fd, unsigned long cmd, __u64 sector,
 
 /* ---- Records ---- */
 
-/* Makes a pipe that watches devices, and hears of no others than disks. */
-static inline int wq_pipe_with_disks(int fds[2], unsigned long depth)
-{
-	struct {
-		struct watch_notification_filter head;
-		struct watch_notification_type_filter rule;
-	} filter = {
-		.head.nr_filters	= 1,
-		.rule.type		= WATCH_TYPE_BLOCK_NOTIFY,
-	};
-	int ret;
-
-	memset(filter.rule.subtype_filter, 0xff, sizeof(filter.rule.subtype_filter));
-	ret = wq_pipe_with_devices(fds, depth, WQ_TAG);
-	if (!ret)
-		ret = wq_set_filter(fds[0], &filter);
-	return ret;
-}
-
-/* Hears no more of what is the echo of another disk's error. */
-static inline int wq_filter_echo(int fd)
+/* Hears of no others than disks, and of these nothing that has one of @flags. */
+static inline int wq_filter_disks(int fd, __u32 flags)
 {
 	struct {
 		struct watch_notification_filter head;
@@ -258,11 +255,28 @@ static inline int wq_filter_echo(int fd)
 		.head.nr_filters	= 1,
 		.rule.type		= WATCH_TYPE_BLOCK_NOTIFY,
 		.rule.info_filter	= 0,
-		.rule.info_mask		= NOTIFY_BLOCK_STACKED,
+		.rule.info_mask		= flags,
 	};
 
 	memset(filter.rule.subtype_filter, 0xff, sizeof(filter.rule.subtype_filter));
 	return wq_set_filter(fd, &filter);
+}
+
+/* Makes a pipe that watches devices, and hears of no others than disks. */
+static inline int wq_pipe_with_disks(int fds[2], unsigned long depth)
+{
+	int ret;
+
+	ret = wq_pipe_with_devices(fds, depth, WQ_TAG);
+	if (!ret)
+		ret = wq_filter_disks(fds[0], 0);
+	return ret;
+}
+
+/* Hears no more of what is the echo of another disk's error. */
+static inline int wq_filter_echo(int fd)
+{
+	return wq_filter_disks(fd, NOTIFY_BLOCK_STACKED);
 }
 
 /* Reads what is there now; returns how many. */
@@ -439,6 +453,29 @@ static inline int wq_null_set(unsigned int index, const char *attr, const char *
 	return wq_file_write(path, text);
 }
 
+/* The first of the sectors that fail where there are any. */
+#define WQ_NULL_BAD	2048
+
+/*
+ * Makes the disk nullb<@index>, of 64 MiB, which completes requests as @irqmode
+ * says: "0" at once, "1" in soft interrupts, "2" in hard ones.  If @bad, some of its
+ * sectors fail.
+ */
+static inline int wq_null_begin(unsigned int index, const char *irqmode, bool bad)
+{
+	int ret = wq_null_make(index);
+
+	if (!ret)
+		ret = wq_null_set(index, "size", "64");
+	if (!ret)
+		ret = wq_null_set(index, "irqmode", irqmode);
+	if (!ret && bad)
+		ret = wq_null_set(index, "badblocks", "+2048-2111");
+	if (!ret)
+		ret = wq_null_set(index, "power", "1");
+	return ret;
+}
+
 /* ---- loop: a disk that is a file ---- */
 
 /*
@@ -579,36 +616,28 @@ static inline int wq_dm_make(struct wq_dm *dm, const char *name,
 
 /* ---- scsi_debug: a SCSI disk whose every command can be made to fail ---- */
 
+static inline bool wq_scsi_is_debug(const char *name, const void *unused)
+{
+	return wq_disk_attr_is(name, "device/model", "scsi_debug");
+}
+
 /* Finds the disk of scsi_debug's only host. */
 static inline int wq_scsi_find(char *name, size_t size, char *address, size_t len)
 {
-	char path[WQ_PATH], text[64];
-	struct dirent *entry;
-	char *link, *slash;
-	int ret = -ENOENT;
-	DIR *dir;
+	char path[WQ_PATH];
+	char *link;
+	int ret;
 
-	dir = opendir("/sys/block");
-	if (!dir)
+	ret = wq_disk_find(wq_scsi_is_debug, NULL, name, size);
+	if (ret)
+		return ret;
+	snprintf(path, sizeof(path), "/sys/block/%s/device", name);
+	link = realpath(path, NULL);
+	if (!link)
 		return -errno;
-	while (ret && (entry = readdir(dir))) {
-		snprintf(path, sizeof(path), "/sys/block/%s/device/model",
-			 entry->d_name);
-		if (wq_read_from(path, text, sizeof(text)) < 0 ||
-		    strcmp(text, "scsi_debug"))
-			continue;
-		snprintf(path, sizeof(path), "/sys/block/%s/device", entry->d_name);
-		link = realpath(path, NULL);
-		if (!link)
-			continue;
-		slash = strrchr(link, '/');
-		snprintf(name, size, "%s", entry->d_name);
-		snprintf(address, len, "%s", slash + 1);
-		free(link);
-		ret = 0;
-	}
-	closedir(dir);
-	return ret;
+	snprintf(address, len, "%s", strrchr(link, '/') + 1);
+	free(link);
+	return 0;
 }
 
 /* Writes to @attr of the SCSI device. */
