@@ -136,13 +136,17 @@ check_debug()
 # Without the option there has to be a kernel that works and says so.
 check_without()
 {
-	local option
+	local option programs
 
-	for option in WATCH_QUEUE KEY_NOTIFICATIONS; do
+	for option in WATCH_QUEUE KEY_NOTIFICATIONS DEVICE_NOTIFICATIONS; do
 		use_kernel "without-$option" "$HERE/tiny.config" \
 			"$HERE/without-$option.config"
 		build_kernel
-		check_guest without 300 OPTION=CONFIG_$option || :
+		# What keys alone do has been tested.
+		programs=
+		[ $option != DEVICE_NOTIFICATIONS ] ||
+			programs=devices_test,block_test,blockload_test,usb_test
+		check_guest without 300 OPTION=CONFIG_$option PROGRAMS=$programs || :
 	done
 }
 

@@ -220,6 +220,19 @@ use_devices()
 		-device "qemu-xhci,id=xhci")
 }
 
+# The guest has no ACPI.  So it finds only the first CPU of each socket, and may find
+# nothing that tells how fast its time stamp counter is, which under emulation is the
+# host's; without, it has a tick and no finer timers.
+SMP=2,sockets=2
+
+clock_options()
+{
+	awk '/^cpu MHz/ {
+		printf "tsc=reliable tsc_early_khz=%d", $4 * 1000
+		exit
+	}' /proc/cpuinfo
+}
+
 # boot MODE SECONDS [NAME=VALUE...]: the console is standard output, what the
 # guest tells on the second channel is in DIR/channel, and its third serial line is
 # QEMU's own monitor, by which it can plug and unplug.  INITRAMFS is the file.
@@ -229,14 +242,14 @@ boot()
 	local cmdline="console=ttyS0 loglevel=5 panic=-1 panic_on_warn=1 oops=panic"
 
 	shift 2
-	cmdline+=" scsi_debug.add_host=0 null_blk.nr_devices=0"
+	cmdline+=" scsi_debug.add_host=0 null_blk.nr_devices=0 $(clock_options)"
 	use_devices
 	# A socket's path must be short.
 	(
 		cd "$DIR" || exit
 		rm -f channel qmp
 		exec timeout --foreground "$seconds" qemu-system-x86_64 \
-			-accel "$ACCEL" -cpu max -smp 2 -m "${MEMORY:-512M}" \
+			-accel "$ACCEL" -cpu max -smp "$SMP" -m "${MEMORY:-512M}" \
 			-nodefaults -display none -no-reboot \
 			-serial stdio -serial file:channel \
 			-chardev socket,id=monitor,path=qmp,server=on,wait=off \
