@@ -62,11 +62,26 @@ static inline long no_error(const char *what, long ret)
 	return ret;
 }
 
+/* Lets this process have @nr files open, and its user as many watches. */
+void allow_files(unsigned int nr);
+
 /* Finds out what the clock counts and what reading it costs. */
 void clock_init(void);
 
+/* The clock. */
+unsigned long long clock_now(void);
+
+/* How much it counts in a second; takes a while. */
+double clock_per_second(void);
+
 /* What the clock counts: "insn" if instructions, else "tick". */
 const char *clock_unit(void);
+
+/* Whether it is instructions. */
+bool clock_is_icount(void);
+
+/* The least first. */
+void sort_values(double *v, unsigned int nr);
 
 /*
  * The cost of one op().  Each call is timed by itself; for each place in the
@@ -82,11 +97,31 @@ void add(const char *name, const char *unit, double value);
 /* Prints the rows that have been added; once in a process. */
 void print_rows(void);
 
-/* ---- The rows ---- */
+/* ---- disk.c ---- */
 
-void bench_keys(void);
-void bench_pipes(void);
+/* A disk of null_blk's that answers each read in the caller's context. */
+#define DISK_NAME	"bench"
+
+/* Makes and opens the disk; returns whether there is a null_blk. */
+bool disk_make(void);
+void disk_remove(void);
+
+/* A read that fails; an op(), so @arg is not looked at. */
+void op_disk_fail(void *arg);
+
+/* Whether such reads are told of, which an unpatched kernel does not. */
+bool disk_is_told_of(void);
+
+/* ---- The rows, see wq_bench.c ---- */
+
 void bench_memory(void);
+void bench_keys(void);
+void bench_loops(void);
 void bench_devices(void);
+void bench_pipes(void);
+void bench_tasks(void);
+void bench_rivals(void);
+void bench_refused(void);
+void bench_scaling(void);
 
 #endif /* WATCH_QUEUE_BENCH_H */

@@ -1,36 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * What device records cost, by way of reads that fail, beside uevents.
- *
- * The disk is made by null_blk.  It answers in the caller's context, without an
- * interrupt, and what it is told to fail fails, so each read costs the same.
- */
+/* What device records cost, by way of reads that fail, beside uevents. */
 
 #include "bench.h"
 #include "watch_queue_devices.h"
 #include <linux/netlink.h>
-#include <stdalign.h>
-#include <sys/mount.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-
-#define CONFIGFS	"/sys/kernel/config"
-#define DISK		CONFIGFS "/nullb/bench"
-
-#define SECTOR		512
-#define BAD_SECTOR	8
 
 /* Where the number of events does not matter. */
 #define PLACES		64
 
 #define WATCHERS_MAX	1000
 
+#define UEVENT		"/sys/block/" DISK_NAME "/uevent"
+
 /* Room for PLACES records in each of many queues. */
 #define MANY_DEPTH	WQ_DEFAULT_DEPTH
 
 struct device_bench {
-	int			disk;
 	int			uevent;		/* the disk's, in sysfs */
 	int			listener;	/* to uevents */
 	unsigned int		nr;
@@ -39,71 +25,9 @@ struct device_bench {
 	} queues[WATCHERS_MAX];
 };
 
-/* Aligned for O_DIRECT. */
-static alignas(SECTOR) char buffer[65536];
-
-/* ---- The disk ---- */
-
-static void configure_disk(const char *name, const char *value)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), DISK "/%s", name);
-	no_error(path, wq_file_write(path, value));
-}
-
-/* Whether there is a null_blk. */
-static bool make_disk(void)
-{
-	int ret;
-
-	ret = wq_errno(mount("none", CONFIGFS, "configfs", 0, NULL));
-	if (ret == -ENOENT || ret == -ENODEV)
-		return false;
-	if (ret != -EBUSY)
-		no_error(CONFIGFS, ret);
-	ret = wq_errno(mkdir(DISK, 0700));
-	if (ret == -ENOENT || ret == -EPERM)
-		return false;
-	no_error(DISK, ret);
-
-	configure_disk("size", "1");
-	configure_disk("blocksize", "512");
-	configure_disk("irqmode", "0");
-	configure_disk("power", "1");
-	/* Not before there is the disk, which is looked at for partitions. */
-	configure_disk("badblocks", "+8-8");
-	return true;
-}
-
-static void remove_disk(void)
-{
-	configure_disk("power", "0");
-	no_error(DISK, wq_errno(rmdir(DISK)));
-}
+static char buffer[65536];
 
 /* ---- Watching ---- */
-
-/* An unpatched kernel does not. */
-static bool posts_block_records(void)
-{
-	struct watch_queue_info info = { .size = sizeof(info) };
-	int fds[2], ret;
-
-	no_error("pipe2(O_NOTIFICATION_PIPE)", wq_pipe(fds, 0));
-	ret = wq_get_info(fds[0], &info);
-	wq_close(fds);
-	return !ret && info.types >> WATCH_TYPE_BLOCK_NOTIFY & 1;
-}
-
-/* Both ends of each queue; and it is also how many watches a user may have. */
-static void allow_files(void)
-{
-	const rlim_t max = 2 * WATCHERS_MAX + 64;
-	struct rlimit lim = { max, max };
-
-	no_error("RLIMIT_NOFILE", wq_errno(setrlimit(RLIMIT_NOFILE, &lim)));
-}
 
 static void watch(struct device_bench *b, unsigned int nr, unsigned int depth)
 {
@@ -139,19 +63,11 @@ static void drain_all(void *arg)
 
 /* ---- What is timed ---- */
 
-static void op_fail(void *arg)
-{
-	struct device_bench *b = arg;
-
-	expect("pread of a bad sector",
-	       wq_errno(pread(b->disk, buffer, SECTOR, BAD_SECTOR * SECTOR)), -EIO);
-}
-
 static void op_fail_read(void *arg)
 {
 	struct device_bench *b = arg;
 
-	op_fail(b);
+	op_disk_fail(NULL);
 	expect("read", read(b->queues[0].fds[0], buffer, 433),
 	       sizeof(struct block_notification));
 }
@@ -184,7 +100,7 @@ static void post(struct device_bench *b, const char *name, unsigned int nr,
 		 double unwatched)
 {
 	struct work work = {
-		.op = op_fail, .after = drain_all, .arg = b,
+		.op = op_disk_fail, .after = drain_all, .arg = b,
 		.places = PLACES, .rounds = 9,
 	};
 
@@ -195,10 +111,10 @@ static void post(struct device_bench *b, const char *name, unsigned int nr,
 
 static void device_events(struct device_bench *b)
 {
-	double unwatched = cost(b, op_fail);
+	double unwatched = cost(b, op_disk_fail);
 
 	add("device.post.0", clock_unit(), unwatched);
-	if (!posts_block_records())
+	if (!disk_is_told_of())
 		return;
 	post(b, "device.post.1", 1, unwatched);
 	post(b, "device.post.10", 10, unwatched);
@@ -227,20 +143,18 @@ void bench_devices(void)
 {
 	static struct device_bench b;
 
-	if (!make_disk()) {
+	if (!disk_make()) {
 		printf("# devices: CONFIG_BLK_DEV_NULL_BLK is not set\n");
 		return;
 	}
-	allow_files();
-	b.disk = no_error("/dev/bench", wq_errno(open("/dev/bench", O_RDONLY | O_DIRECT)));
-	b.uevent = no_error("/sys/block/bench/uevent",
-			    wq_errno(open("/sys/block/bench/uevent", O_WRONLY)));
+	/* Both ends of each queue. */
+	allow_files(2 * WATCHERS_MAX + 64);
+	b.uevent = no_error(UEVENT, wq_errno(open(UEVENT, O_WRONLY)));
 	memset(buffer, 'b', sizeof(buffer));
 
 	device_events(&b);
 	uevents(&b);
 
 	close(b.uevent);
-	close(b.disk);
-	remove_disk();
+	disk_remove();
 }

@@ -9,7 +9,9 @@ mount -t proc none /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 
-wq_bench > /results
+# The arguments, which may be several, are on the kernel's command line.
+# shellcheck disable=SC2086
+wq_bench $BENCH > /results
 # Line ends as they are: the results are for a program.
 stty -F /dev/ttyS1 raw
 cat /results > /dev/ttyS1

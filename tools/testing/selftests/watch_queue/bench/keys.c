@@ -10,7 +10,10 @@
 #include <sys/wait.h>
 
 #define KEY		KEY_SPEC_SESSION_KEYRING
-#define WATCHERS_MAX	100
+#define WATCHERS_MAX	1000
+
+/* Room for all BENCH_RECORDS in one read(). */
+#define BULK		65536
 
 struct queue {
 	int	fds[2];
@@ -19,7 +22,7 @@ struct queue {
 	int	reply;		/* where a woken reader answers */
 };
 
-static char buffer[65536];
+static char buffer[1 << 20];
 
 /* ---- Queues ---- */
 
@@ -67,12 +70,13 @@ static unsigned int queue_drain(struct queue *q)
 static void queue_fill(struct queue *q)
 {
 	long before, now = -1;
+	unsigned int i;
 
-	/* One to fill it, one to have lost it, and that has to be all. */
+	/* The first that is lost may be told of, the others change nothing. */
 	do {
 		before = now;
-		touch();
-		touch();
+		for (i = 0; i < 64; i++)
+			touch();
 		now = no_error("FIONREAD", wq_fionread(q->fds[0]));
 	} while (now != before);
 }
@@ -181,18 +185,24 @@ static double cost(struct queue *q, void (*op)(void *), unsigned int places)
 	return measure(&work);
 }
 
-static void key_read(struct queue *q, const char *name, size_t size)
+static void key_read(struct queue *q, size_t size)
 {
 	unsigned int reads, per_read = size / WQ_KEY_RECORD;
 	struct work work = {
 		.op = op_read, .before = fill_records, .after = check_read,
 		.arg = q, .rounds = 9,
 	};
+	char row[64];
+	double each;
 
 	reads = (BENCH_RECORDS + per_read - 1) / per_read;
 	work.places = reads;
 	q->size = size;
-	add(name, clock_unit(), measure(&work) * reads / BENCH_RECORDS);
+	snprintf(row, sizeof(row), "key.read.%zu", size);
+	each = measure(&work) * reads / BENCH_RECORDS;
+	add(row, clock_unit(), each);
+	if (size == BULK)
+		add("key.read.bulk", clock_unit(), each);
 }
 
 /* One queue on a keyring that nobody has watched before. */
@@ -244,6 +254,26 @@ static void key_full(struct queue *q, double unwatched)
 	add("mem.queue.512.records", "records", queue_drain(q));
 }
 
+/* What a queue of another depth holds, where there may be such a one. */
+static void key_records(unsigned int depth)
+{
+	struct queue q;
+	char row[64];
+	int ret;
+
+	no_error("KEYCTL_JOIN_SESSION_KEYRING", wq_join_session());
+	no_error("pipe2(O_NOTIFICATION_PIPE)", wq_pipe(q.fds, O_NONBLOCK));
+	ret = wq_set_size(q.fds[0], depth);
+	if (ret != -EINVAL) {
+		no_error("IOC_WATCH_QUEUE_SET_SIZE", ret);
+		queue_watch(&q);
+		queue_fill(&q);
+		snprintf(row, sizeof(row), "mem.queue.%u.records", depth);
+		add(row, "records", queue_drain(&q));
+	}
+	wq_close(q.fds);
+}
+
 static void key_filtered(struct queue *q, double unwatched)
 {
 	struct {
@@ -280,7 +310,7 @@ static void key_wake(struct queue *q)
 	}
 
 	q->reply = answer[0];
-	add("key.wake", clock_unit(), cost(q, op_touch_reply, 64));
+	add("key.wake", clock_unit(), cost(q, op_touch_reply, 256));
 
 	/* The last write end closed ends the child's loop. */
 	wq_close(q->fds);
@@ -290,26 +320,31 @@ static void key_wake(struct queue *q)
 
 void bench_keys(void)
 {
+	static const size_t sizes[] = { 16, 128, 433, 4096, BULK, sizeof(buffer) };
 	double unwatched;
+	unsigned int i;
 	struct queue q;
 
+	/* Both ends of each queue. */
+	allow_files(2 * WATCHERS_MAX + 64);
 	queue_open(&q, BENCH_DEPTH);
 	memset(buffer, 'b', sizeof(buffer));
 
 	unwatched = key_one_watcher(&q);
 	key_many_watchers("key.post.10", 10);
 	key_many_watchers("key.post.100", 100);
+	key_many_watchers("key.post.1000", 1000);
+	key_records(1);
+	key_records(32);
+	key_records(8192);
 
 	no_error("KEYCTL_JOIN_SESSION_KEYRING", wq_join_session());
 	queue_watch(&q);
 	key_full(&q, unwatched);
 	key_filtered(&q, unwatched);
 
-	key_read(&q, "key.read.bulk", sizeof(buffer));
-	key_read(&q, "key.read.16", 16);
-	key_read(&q, "key.read.128", 128);
-	key_read(&q, "key.read.433", 433);
-	key_read(&q, "key.read.4096", 4096);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++)
+		key_read(&q, sizes[i]);
 	add("key.post_read.single", clock_unit(), cost(&q, op_touch_read, 64));
 
 	add("key.poll.empty", clock_unit(), cost(&q, op_poll_empty, 64));

@@ -58,10 +58,15 @@ static int compare(const void *_a, const void *_b)
 	return (a > b) - (a < b);
 }
 
+void sort_values(double *v, unsigned int nr)
+{
+	qsort(v, nr, sizeof(*v), compare);
+}
+
 /* Sorts @v; @nr is odd. */
 static double median(double *v, unsigned int nr)
 {
-	qsort(v, nr, sizeof(*v), compare);
+	sort_values(v, nr);
 	return v[nr / 2];
 }
 
@@ -136,6 +141,53 @@ void clock_init(void)
 		printf("# clock: does not count instructions, see -icount of QEMU\n");
 }
 
+unsigned long long clock_now(void)
+{
+	return now();
+}
+
+static long long monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+#define TICKS		51
+#define TICK_NS		10000000
+
+/*
+ * Also where the kernel's own clock does not know more than the timer's interrupts
+ * tell it, and some come late: what counts is from one to the next, as a rule.
+ */
+double clock_per_second(void)
+{
+	unsigned long long start = 0, end;
+	long long start_ns = 0, end_ns;
+	double v[TICKS];
+	int i;
+
+	/* What comes before the first tick is not a whole one. */
+	for (i = -1; i < TICKS; i++) {
+		end_ns = monotonic_ns();
+		while (monotonic_ns() - end_ns < TICK_NS)
+			;
+		end = now();
+		end_ns = monotonic_ns();
+		if (i >= 0)
+			v[i] = (double)(end - start) / (end_ns - start_ns) * 1e9;
+		start = end;
+		start_ns = end_ns;
+	}
+	return median(v, TICKS);
+}
+
+bool clock_is_icount(void)
+{
+	return counts_instructions;
+}
+
 const char *clock_unit(void)
 {
 	return counts_instructions ? "insn" : "tick";
@@ -170,8 +222,9 @@ void print_rows(void)
 	for (row = rows; row < rows + nr_rows; row++) {
 		mid = median(row->values, row->nr);
 		spread = row->values[row->nr - 1] - row->values[0];
-		printf("%s %.2f %s %.2f\n", row->name, mid, row->unit,
-		       mid ? 100 * spread / mid : spread);
+		printf("%s %.2f %s %.2f %.2f %.2f\n", row->name, mid, row->unit,
+		       mid ? 100 * spread / mid : spread,
+		       row->values[0], row->values[row->nr - 1]);
 	}
 	fflush(stdout);
 }

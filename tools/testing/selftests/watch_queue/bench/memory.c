@@ -9,12 +9,23 @@
  */
 
 #include "bench.h"
-#include <sys/resource.h>
 
 /* Enough of each that a few half-used slabs do not matter. */
-#define SIZED_QUEUES	128
 #define QUEUES		512
 #define PIPES		1024
+
+static const struct {
+	unsigned int	depth;
+	unsigned int	many;
+} sized[] = {
+	{ 1, QUEUES },
+	{ 32, QUEUES },
+	{ 512, 128 },
+	{ 8192, 8 },
+};
+
+/* Of the next queue that make_sized_queue() makes. */
+static unsigned int depth;
 
 /*
  * The pages that nobody has: those that are free in the zones, and those that
@@ -76,7 +87,21 @@ static void make_sized_queue(void)
 	int fds[2];
 
 	no_error("pipe2(O_NOTIFICATION_PIPE)", wq_pipe(fds, 0));
-	no_error("IOC_WATCH_QUEUE_SET_SIZE", wq_set_size(fds[0], BENCH_DEPTH));
+	no_error("IOC_WATCH_QUEUE_SET_SIZE", wq_set_size(fds[0], depth));
+}
+
+/* Unpatched kernels have a largest depth, whoever asks. */
+static bool depth_is_allowed(void)
+{
+	int fds[2], ret;
+
+	no_error("pipe2(O_NOTIFICATION_PIPE)", wq_pipe(fds, 0));
+	ret = wq_set_size(fds[0], depth);
+	wq_close(fds);
+	if (ret == -EINVAL)
+		return false;
+	no_error("IOC_WATCH_QUEUE_SET_SIZE", ret);
+	return true;
 }
 
 static void memory_of(const char *name, void (*make)(void), unsigned int many)
@@ -97,20 +122,30 @@ static void memory_of(const char *name, void (*make)(void), unsigned int many)
 /* Room for all that is made here, the table of files itself included. */
 static void many_files(void)
 {
-	const unsigned int pipes = SIZED_QUEUES + QUEUES + PIPES;
-	rlim_t max = repeats * 2 * (pipes + pipes / 8) + 64;
-	struct rlimit lim = { max, max };
+	unsigned int i, max, pipes = QUEUES + PIPES;
 	int fd;
 
-	no_error("RLIMIT_NOFILE", wq_errno(setrlimit(RLIMIT_NOFILE, &lim)));
+	for (i = 0; i < ARRAY_SIZE(sized); i++)
+		pipes += sized[i].many;
+	max = repeats * 2 * (pipes + pipes / 8) + 64;
+	allow_files(max);
 	fd = no_error("fcntl", wq_errno(fcntl(0, F_DUPFD, max - 1)));
 	close(fd);
 }
 
 void bench_memory(void)
 {
+	unsigned int i;
+	char row[64];
+
 	many_files();
-	memory_of("mem.queue.512", make_sized_queue, SIZED_QUEUES);
+	for (i = 0; i < ARRAY_SIZE(sized); i++) {
+		depth = sized[i].depth;
+		if (!depth_is_allowed())
+			continue;
+		snprintf(row, sizeof(row), "mem.queue.%u", depth);
+		memory_of(row, make_sized_queue, sized[i].many);
+	}
 	memory_of("mem.queue.default", make_queue, QUEUES);
 	memory_of("mem.pipe", make_pipe, PIPES);
 }

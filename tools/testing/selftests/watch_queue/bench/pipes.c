@@ -122,7 +122,7 @@ static void by_size(const char *name, void (*op)(void *), struct pipes *p)
 /* A child answers each message on one pipe with one on the other. */
 static void pipe_wake(struct pipes *p)
 {
-	struct work work = { .op = op_wake, .arg = p, .places = 64, .rounds = 15 };
+	struct work work = { .op = op_wake, .arg = p, .places = 256, .rounds = 15 };
 	int status;
 	pid_t pid;
 

@@ -3,19 +3,25 @@
  * What notification queues and pipes cost in the kernel that this runs on: an
  * unpatched one or ours.  ./report.sh puts the results of two kernels side by side.
  *
- * Usage: wq_bench [-r REPEATS] [keys] [devices] [pipes] [memory]	(default: all of them)
+ * Usage: wq_bench [-r REPEATS] [PART]...
+ *
+ * The parts are memory, keys, loops, devices, pipes, tasks and rivals, which are
+ * what is run if none is named; and refused and scaling, which want a kernel that
+ * was booted for them.
  *
  * Run it in QEMU with one CPU, "-cpu max" and "-icount shift=0,sleep=off": one
  * tick of the time stamp counter is one instruction there, user space and kernel
- * together, and the figures repeat from run to run.  It has to be root.
+ * together, and the figures repeat from run to run.  A string instruction counts
+ * once for each byte or word that it copies.  It has to be root.
  *
  * Each line of output is one row::
  *
- *	NAME VALUE UNIT SPREAD
+ *	NAME VALUE UNIT SPREAD MIN MAX
  *
- * VALUE is the median of REPEATS values, 5 unless told otherwise, and SPREAD is
- * how far apart they lie, in percent of it.  UNIT is "insn" (instructions),
- * "bytes" or "records"; "tick" where the clock does not count instructions.
+ * VALUE is the median of REPEATS values, 5 unless told otherwise, MIN and MAX are
+ * the least and the greatest of them, and SPREAD is how far apart these lie, in
+ * percent of VALUE.  UNIT is "insn" (instructions), "bytes", "records" or
+ * "posts/s"; "tick" where the clock does not count instructions.
  * Lines that begin with # are remarks, and the last is "# complete" unless
  * something failed.
  *
@@ -25,16 +31,21 @@
  *	key.post.watched	the same with one watch, while an empty queue takes in
  *				512 records
  *	key.post		the difference: posting one record to one watcher
- *	key.post.10, .100	the same difference with as many watchers
+ *	key.post.10, .100, .1000
+ *				the same difference with as many watchers
  *	key.post.full		the difference where the queue is full
  *	key.post.filtered	the difference where the filter refuses the record
- *	key.read.bulk		reading one of 512 queued records, all in one read()
- *	key.read.SIZE		reading one of them with a buffer of SIZE bytes
+ *	key.read.SIZE		reading one of 512 queued records, all of them with a buffer
+ *				of SIZE bytes
+ *	key.read.bulk		the same as key.read.65536: all in one read()
  *	key.post_read.single	the call and a read() of the one record
  *	key.wake		the call and the reader that was blocked in read()
  *	key.poll, .empty	poll() of a queue with and without records
  *	key.fionread		FIONREAD of a queue
  *	key.create		making a queue of depth 512 and closing it
+ *	key.epoll, .empty	epoll_wait() on a queue with and without records
+ *	key.loop.poll, .epoll	a turn of an event loop: the call, poll() or epoll_wait(),
+ *				and a read() of the one record
  *	pipe.rw.SIZE		write() and read() of an ordinary pipe
  *	pipe.vmsplice.SIZE	vmsplice() and read()
  *	pipe.splice.SIZE	write(), splice() to another pipe and read()
@@ -43,8 +54,14 @@
  *	pipe.poll, .empty	poll() of a pipe with and without data
  *	pipe.fionread		FIONREAD of a pipe
  *	pipe.create		making a pipe and closing it
- *	mem.queue.512		all memory that the making of a queue of depth 512 takes
- *	mem.queue.512.records	key records that such a queue holds before it loses one
+ *	pipe.epoll, .empty	epoll_wait() on a pipe with and without data
+ *	pipe.loop.poll, .epoll	write() of 16 bytes, poll() or epoll_wait(), and read()
+ *	pipe.pingpong		one byte there and back between two processes
+ *	pipe.hackbench		one message of 100 bytes, sent and received, where 2 groups of
+ *				4 senders and 4 receivers are at it, a pipe to each receiver
+ *	mem.queue.DEPTH		all memory that the making of a queue of that depth takes; 8192
+ *				is more than an unpatched kernel allows
+ *	mem.queue.DEPTH.records	key records that such a queue holds before it loses one
  *	mem.queue.default	a queue of the depth that new ones have
  *	mem.pipe		an ordinary pipe, for comparison
  *
@@ -62,29 +79,85 @@
  *	uevent.single		one uevent, made, sent to one listener and received: writing
  *				"change" to the same disk's uevent file and recv(), less
  *				writing nothing to that file
+ *
+ * Other ways to be told of something, on the same kernel.  For inotify and fanotify
+ * it is that the attributes of a file on a tmpfs changed, by fchmod(); for the trace
+ * point block_rq_error it is the read() that device records are made by::
+ *
+ *	inotify.post		how much longer fchmod() takes with one listener
+ *	inotify.read.bulk	reading one of 512 queued events, all in one read()
+ *	inotify.post_read.single
+ *				fchmod() and a read() of the one event
+ *	fanotify.*		the same; of a whole file system, by file handle
+ *	eventfd.write, .write_read
+ *				write() to an eventfd, without and with a read()
+ *	trace.post		how much longer the failing read() takes with the trace point on
+ *	trace.read.bulk		reading one of 512 traced events, by pages (trace_pipe_raw)
+ *	trace.event.single	as device.event.single, by trace_pipe_raw: a page each time
+ *	trace.event.text	the same, by trace_pipe
+ *
+ * The part refused wants a kernel with lsm=smack and has no rows elsewhere.  Records
+ * are posted to a watcher that has another label::
+ *
+ *	key.post.allowed	as key.post, but in half-filled queues: there is a rule for it
+ *	key.post.refused	there is none, and nothing is audited (smackfs/logging is 0)
+ *	device.post.allowed, .refused
+ *				the same for device records, as device.post.1
+ *	device.post.refused.audited
+ *				it is audited, as is the default: few records for many posts
+ *
+ * The part scaling wants two processors and a clock that goes by time, not by
+ * instructions, on a machine that has two processors for nothing else; and -r 11 or
+ * more.  Each value comes of 0.2 s, see scaling.c::
+ *
+ *	scaling.post.1		key records per second from one poster
+ *	scaling.post.2.same	from two, with a keyring each, to the same queue
+ *	scaling.post.2.own	from two to a queue of their own each
+ *	scaling.post_read	from one, as a reader on the other processor gets them, that
+ *				sleeps in poll() when there are none
+ *	scaling.post_read.awake	the same, but it tries again at once
  */
 
 #include "bench.h"
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
 static const struct {
 	const char	*name;
 	void		(*run)(void);
+	bool		by_name;	/* only if it is named */
 } parts[] = {
 	/* First, for it looks at how much memory is free. */
-	{ "memory", bench_memory },
-	{ "keys", bench_keys },
-	{ "devices", bench_devices },
-	{ "pipes", bench_pipes },
+	{ "memory", bench_memory, false },
+	{ "keys", bench_keys, false },
+	{ "loops", bench_loops, false },
+	{ "devices", bench_devices, false },
+	{ "pipes", bench_pipes, false },
+	{ "tasks", bench_tasks, false },
+	{ "rivals", bench_rivals, false },
+	{ "refused", bench_refused, true },
+	{ "scaling", bench_scaling, true },
 };
 
 #define NR_PARTS	ARRAY_SIZE(parts)
 
 static void __noreturn die_usage(void)
 {
-	fprintf(stderr, "usage: wq_bench [-r REPEATS] [keys] [devices] [pipes] [memory]\n");
+	unsigned int i;
+
+	fprintf(stderr, "usage: wq_bench [-r REPEATS] [PART]...\nparts:");
+	for (i = 0; i < NR_PARTS; i++)
+		fprintf(stderr, " %s", parts[i].name);
+	fprintf(stderr, "\n");
 	exit(EXIT_FAILURE);
+}
+
+void allow_files(unsigned int nr)
+{
+	struct rlimit lim = { nr, nr };
+
+	no_error("RLIMIT_NOFILE", wq_errno(setrlimit(RLIMIT_NOFILE, &lim)));
 }
 
 /* What the kernel lacks, if anything. */
@@ -145,7 +218,7 @@ int main(int argc, char **argv)
 		}
 	}
 	for (i = 0; i < NR_PARTS; i++)
-		wanted[i] = optind == argc;
+		wanted[i] = optind == argc && !parts[i].by_name;
 	for (; optind < argc; optind++) {
 		for (i = 0; i < NR_PARTS; i++)
 			if (!strcmp(argv[optind], parts[i].name))
