@@ -134,9 +134,21 @@ verify_saved()
 	[ "$bad" = 0 ] || die "not saved in full"
 }
 
+# Whether the overlay's entry $1 for path $2 is neither what build/linux was made from
+# nor what was saved since.
+overlay_changed()
+{
+	local tree ENTRY
+	for tree in "$COMPOSED" "$SAVED_TREE"; do
+		kgit rev-parse --quiet --verify "$tree" >/dev/null || continue
+		entry_in "$tree" "$2"
+		[ "$ENTRY" != "$1" ] || return 1
+	done
+}
+
 save_edits()
 {
-	local x want ENTRY conflict=0 SAVED
+	local x ENTRY conflict=0 SAVED
 	declare -a PATHS=()
 	declare -A WANT=()
 	GITDIR=$LINUX/.git
@@ -167,9 +179,7 @@ save_edits()
 			WANT[$x]=same
 			continue
 		fi
-		want=$ENTRY
-		entry_in "$COMPOSED" "$x"
-		if [ "$ENTRY" != "$want" ] && [ -z "${FORCE-}" ]; then
+		if [ -z "${FORCE-}" ] && overlay_changed "$ENTRY" "$x"; then
 			say "$x: changed in the overlay and in build/linux" >&2
 			conflict=1
 		fi
@@ -180,4 +190,5 @@ save_edits()
 		[ "${WANT[$x]}" = same ] || save_path "$x" "${WANT[$x]}"
 	done
 	verify_saved
+	kgit update-ref "$SAVED_TREE" "$SNAPSHOT"
 }

@@ -80,6 +80,7 @@ move_tree()
 	kgit update-ref -m "make tree" "$BRANCH" "$NEW"
 	kgit update-ref refs/tags/base "$BASE"
 	kgit update-ref "$COMPOSED" "$NEW"
+	kgit update-ref -d "$SAVED_TREE"
 	kgit update-ref -d "$MOVING"
 }
 
