@@ -35,11 +35,14 @@ static unsigned long nr_errors(void)
 
 /* ---- What is counted without us ---- */
 
-/* The tracepoint's hits of that disk, which a histogram counts. */
+/*
+ * The trace point's hits of that disk, which a histogram counts; with those that it
+ * dropped, as it does when two of them race to be its first.
+ */
 static long traced_errors(dev_t dev)
 {
 	unsigned long want = (unsigned long)major(dev) << 20 | minor(dev);
-	unsigned long key, hits;
+	unsigned long key, hits, dropped;
 	char line[256];
 	long found = 0;
 	FILE *f;
@@ -47,10 +50,13 @@ static long traced_errors(dev_t dev)
 	f = fopen(HISTOGRAM, "re");
 	if (!f)
 		return -errno;
-	while (fgets(line, sizeof(line), f))
+	while (fgets(line, sizeof(line), f)) {
 		if (sscanf(line, "{ dev: %lu } hitcount: %lu", &key, &hits) == 2 &&
 		    key == want)
-			found = hits;
+			found += hits;
+		else if (sscanf(line, " Dropped: %lu", &dropped) == 1)
+			found += dropped;
+	}
 	fclose(f);
 	return found;
 }

@@ -263,9 +263,12 @@ boot()
 SPLAT='WARNING:|BUG:|Oops|Kernel panic|KASAN|UBSAN|INFO: task'
 SPLAT+='|possible circular|inconsistent lock|rcu.*stall'
 
+# But for what lockdep has to say of the base's own nvme_reset_work(), which leaves the
+# queues of a controller that died frozen.
 log_is_clean()
 {
-	! grep -qE "$SPLAT" "$1"
+	! sed '/BUG: workqueue leaked atomic, lock or RCU/{N;/workfn=nvme_reset_work/d}' "$1" |
+		grep -qE "$SPLAT"
 }
 
 # Success is a word on the second channel, so that a guest that hangs or resets
