@@ -494,24 +494,27 @@ static size_t whole_records(const void *from, size_t avail, size_t limit)
 }
 
 /*
- * Read as many whole records as there are and as fit.  Returns the bytes read,
- * 0 if there was nothing, -ENOBUFS if the first record does not fit, or -EFAULT
- * if it could not be delivered.
+ * Read as many whole records as there are and as fit.  What is posted meanwhile is for
+ * the next call: whoever posts must not keep the reader here, contending for the lock
+ * with it record by record.  Returns the bytes read, 0 if there was nothing, -ENOBUFS
+ * if the first record does not fit, or -EFAULT if it could not be delivered.
  */
 static ssize_t watch_queue_drain(struct watch_queue *queue, struct iov_iter *to)
 	__must_hold(&queue->pipe->mutex)
 {
 	struct pipe_inode_info *pipe = queue->pipe;
-	size_t avail, len, copied, done = 0;
+	size_t avail, len, copied, limit, done = 0;
 	void *from;
 
 	lockdep_assert_held(&pipe->mutex);
 
 	spin_lock_irq(&pipe->rd_wait.lock);
-	while ((avail = ring_peek(queue, &from))) {
+	limit = min_t(size_t, iov_iter_count(to), ring_readable_bytes(queue));
+	while (done < limit) {
+		avail = ring_peek(queue, &from);
 		spin_unlock_irq(&pipe->rd_wait.lock);
 
-		len = whole_records(from, avail, iov_iter_count(to));
+		len = whole_records(from, avail, limit - done);
 		if (!len)
 			return done ?: -ENOBUFS;
 
