@@ -163,7 +163,7 @@ void blk_notify_request_error(struct request *req, blk_status_t status,
 	struct gendisk *disk = req->q->disk;
 	struct block_notification n;
 
-	if (!disk)
+	if (!disk || !devices_are_watched())
 		return;
 
 	n = error_record(disk, req->cmd_flags, status, blk_rq_pos(req),
@@ -213,7 +213,7 @@ void __blk_notify_bio_error(struct bio *bio)
 	struct block_notification n;
 	unsigned int before;
 
-	if (!bio_error_is_told(bio))
+	if (!devices_are_watched() || !bio_error_is_told(bio))
 		return;
 
 	before = bio_bytes_before(bio) >> SECTOR_SHIFT;

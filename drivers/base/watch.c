@@ -27,6 +27,20 @@ static struct watch_list device_watchers = {
 };
 
 /**
+ * devices_are_watched - whether anybody would be told
+ *
+ * For those who would rather not make a record for nobody.  The answer may be out of
+ * date at once; who begins to watch meanwhile is told of what happens from then on.
+ *
+ * Context: Any.
+ */
+bool devices_are_watched(void)
+{
+	return !hlist_empty(&device_watchers.watchers);
+}
+EXPORT_SYMBOL_GPL(devices_are_watched);
+
+/**
  * post_device_notification - tell whoever watches devices
  * @n: The record, as for post_watch_notification().
  *

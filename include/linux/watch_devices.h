@@ -8,8 +8,14 @@
 #include <linux/watch_queue.h>
 
 #ifdef CONFIG_DEVICE_NOTIFICATIONS
+bool devices_are_watched(void);
 void post_device_notification(const struct watch_notification *n);
 #else
+static inline bool devices_are_watched(void)
+{
+	return false;
+}
+
 static inline void post_device_notification(const struct watch_notification *n)
 {
 }
