@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What block devices tell of: each class of error, each operation, disks made of
- * others, and changes of capacity, medium and life; of disks that really fail.
+ * others, and changes of capacity and medium; of disks that really fail.  How a disk
+ * dies is for dead_test.
  *
  * Which device fails how:
  *
@@ -1336,63 +1337,6 @@ TEST_F_TIMEOUT(block, hidden_path, PATIENCE)
 	snprintf(path, sizeof(path), "/dev/%s", name);
 	EXPECT_EQ(-1, access(path, F_OK));
 	EXPECT_EQ(0, strncmp(name, "nvme", 4));
-	wq_disk_close(&disk);
-}
-
-FIXTURE(dead)
-{
-	int fds[2];
-};
-
-FIXTURE_SETUP(dead)
-{
-	self->fds[0] = -EBADF;
-	self->fds[1] = -EBADF;
-	WQ_REQUIRE_BLOCK();
-	ASSERT_EQ(0, wq_pipe_with_disks(self->fds, 256));
-}
-
-FIXTURE_TEARDOWN(dead)
-{
-	wq_close(self->fds);
-}
-
-/*
- * A controller that does not answer any more.  Its registers are moved away under
- * the driver's feet, so that the reset which is asked for then fails.  As it cannot be
- * brought back, this comes last.
- */
-TEST_F_TIMEOUT(dead, nvme, PATIENCE)
-{
-	/* Where there is neither memory nor a device. */
-	__u32 nowhere = 0xd0000000;
-	union wq_any_record r;
-	char name[WQ_DISK_NAME], path[WQ_PATH];
-	struct wq_disk disk;
-	int fd;
-
-	if (wq_disk_by_serial("wq-nvme", name, sizeof(name)))
-		SKIP(return, "the machine has no disk wq-nvme");
-	ASSERT_EQ(0, wq_disk_open(&disk, name));
-	snprintf(path, sizeof(path), "/sys/block/%s/device/device/config", name);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, fd);
-	ASSERT_EQ(4, pwrite(fd, &nowhere, 4, 0x10));
-	close(fd);
-	snprintf(path, sizeof(path), "/sys/block/%s/device/reset_controller", name);
-	wq_file_write(path, "1");
-
-	ASSERT_EQ(0, wq_await_disk(self->fds[0], &r, disk.dev, NOTIFY_BLOCK_DEAD));
-	EXPECT_EQ(disk.seq, r.block.diskseq);
-	EXPECT_EQ(0, r.watch.info & NOTIFY_BLOCK_STACKED);
-	EXPECT_EQ(0, r.block.sector);
-	EXPECT_EQ(0, r.block.sectors);
-	EXPECT_EQ(NOTIFY_BLOCK_OP_NONE, r.block.operation);
-	EXPECT_EQ(0, r.block.status);
-	EXPECT_EQ(0, r.block.__reserved);
-	EXPECT_GE(0, wq_disk_read(disk.fd, 0, WQ_IO_SECTORS));
-	/* It is dead once, and of the dead nothing more is told. */
-	WQ_EXPECT_NO_RECORDS(self->fds[0]);
 	wq_disk_close(&disk);
 }
 

@@ -35,7 +35,7 @@ check()
 		cat /sys/kernel/debug/kunit/$suite/results ||
 			echo "    not ok the suite $suite did not run"
 	done
-	for prog in /tests/*; do
+	for prog in /tests/* /last/*; do
 		[ -x "$prog" ] || continue
 		echo "# program ${prog##*/}"
 		timeout 900 "$prog"

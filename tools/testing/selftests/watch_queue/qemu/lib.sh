@@ -146,7 +146,7 @@ list_program()
 	done
 }
 
-# Those of /lsm want a boot of their own.
+# Those of /lsm want a boot of their own, those of /last to come after all others.
 list_tests()
 {
 	local prog dir policy
@@ -155,6 +155,7 @@ list_tests()
 		[ -x "$OUT/tests/$prog" ] || die "there is no test program $prog"
 		case $prog in
 		selinux_test | smack_test) dir=lsm ;;
+		dead_test) dir=last ;;
 		*) dir=tests ;;
 		esac
 		echo "file /$dir/$prog $OUT/tests/$prog 755 0 0"
@@ -170,7 +171,7 @@ build_initramfs()
 	local dir
 
 	{
-		for dir in bin dev lib lib/x86_64-linux-gnu lib64 lsm proc sys tests; do
+		for dir in bin dev last lib lib/x86_64-linux-gnu lib64 lsm proc sys tests; do
 			echo "dir /$dir 755 0 0"
 		done
 		echo "dir /tmp 1777 0 0"
