@@ -112,6 +112,11 @@ void op_disk_fail(void *arg);
 /* Whether such reads are told of, which an unpatched kernel does not. */
 bool disk_is_told_of(void);
 
+/* ---- bpf.c ---- */
+
+/* The rows of the BPF ring buffer, which belong to the part rivals. */
+void bench_bpf(void);
+
 /* ---- The rows, see wq_bench.c ---- */
 
 void bench_memory(void);

@@ -163,6 +163,9 @@ function words()
 	what["trace.read.bulk"] = "trace point: read 512 events, each"
 	what["trace.event.single"] = "trace point: event traced and read"
 	what["trace.event.text"] = "trace point: event traced, read as text"
+	what["bpf.post"] = "BPF ring buffer: post a record"
+	what["bpf.read.bulk"] = "BPF ring buffer: read 512 records, each"
+	what["bpf.post_read.single"] = "BPF ring buffer: post and read a record"
 	sizes("key.read", "read records by %s bytes, each")
 	sizes("pipe.rw", "pipe: write, read, %s bytes")
 	sizes("pipe.vmsplice", "pipe: vmsplice, read, %s bytes")

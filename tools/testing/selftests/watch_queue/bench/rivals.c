@@ -2,7 +2,7 @@
 /*
  * What other ways cost in which the kernel tells a program that something
  * happened: inotify, fanotify, eventfd, and the trace point that block errors
- * have.  Uevents are in devices.c.
+ * have.  Uevents are in devices.c, the BPF ring buffer is in bpf.c.
  *
  * Files are told of by fchmod(), the cheapest change of a file as KEYCTL_SETPERM
  * is of a key; on a tmpfs, so that nothing has to be written back.
@@ -399,4 +399,5 @@ void bench_rivals(void)
 	files();
 	eventfds();
 	trace();
+	bench_bpf();
 }

@@ -95,6 +95,17 @@
  *	trace.read.bulk		reading one of 512 traced events, by pages (trace_pipe_raw)
  *	trace.event.single	as device.event.single, by trace_pipe_raw: a page each time
  *	trace.event.text	the same, by trace_pipe
+ *	bpf.post		how much longer a BPF program runs, by BPF_PROG_TEST_RUN,
+ *				for calling bpf_ringbuf_output() with 16 bytes, while an
+ *				empty ring buffer takes in 512 records; neither what the
+ *				program is run for nor filling in the record is in it
+ *	bpf.read.bulk		copying one of 512 records out of the mapped ring buffer,
+ *				one after the other; without any system call
+ *	bpf.post_read.single	posting one record, epoll_wait() and copying it, as libbpf
+ *				reads: the system call that runs the program is taken off,
+ *				but not the interrupt by which the ring buffer wakes, which
+ *				in bpf.post is one for 512 records.  To compare with
+ *				key.loop.epoll, less key.post.unwatched
  *
  * The part refused wants a kernel with lsm=smack and has no rows elsewhere.  Records
  * are posted to a watcher that has another label::
