@@ -40,7 +40,6 @@
 #include <linux/blkdev.h>
 #include <linux/build_bug.h>
 #include <linux/kdev_t.h>
-#include <linux/watch_devices.h>
 #include "blk.h"
 
 static_assert(sizeof(struct block_notification) == 48);
@@ -119,56 +118,58 @@ static unsigned int opf_to_operation(blk_opf_t opf, unsigned int sectors)
 	}
 }
 
-/* What every record of a disk has; the rest of it is zero. */
-static struct block_notification disk_record(struct gendisk *disk,
-					     unsigned int subtype)
+/* Makes what every record of a disk has; the rest of it is zero. */
+static inline void disk_record(struct block_notification *n, struct gendisk *disk,
+			       unsigned int subtype)
 {
-	struct block_notification n = {
+	*n = (struct block_notification) {
 		.watch.type	= WATCH_TYPE_BLOCK_NOTIFY,
 		.watch.subtype	= subtype,
+		.watch.info	= watch_sizeof(*n),
 		.dev		= huge_encode_dev(disk_devt(disk)),
 		.diskseq	= disk->diskseq,
 	};
-
-	n.watch.info = watch_sizeof(n);
 	if (disk_has_slaves(disk))
-		n.watch.info |= NOTIFY_BLOCK_STACKED;
-	return n;
+		n->watch.info |= NOTIFY_BLOCK_STACKED;
 }
 
-static struct block_notification error_record(struct gendisk *disk, blk_opf_t opf,
-					      blk_status_t status, sector_t sector,
-					      unsigned int sectors)
+/* Inline, so that nothing is written twice. */
+static inline void error_record(struct block_notification *n, struct gendisk *disk,
+				blk_opf_t opf, blk_status_t status, sector_t sector,
+				unsigned int sectors)
 {
-	struct block_notification n = disk_record(disk, status_to_subtype(status));
+	disk_record(n, disk, status_to_subtype(status));
+	n->operation = opf_to_operation(opf, sectors);
+	n->sector = n->operation == NOTIFY_BLOCK_OP_FLUSH ? 0 : sector;
+	n->sectors = sectors;
+	n->status = blk_status_to_errno(status);
+}
 
-	n.operation = opf_to_operation(opf, sectors);
-	n.sector = n.operation == NOTIFY_BLOCK_OP_FLUSH ? 0 : sector;
-	n.sectors = sectors;
-	n.status = blk_status_to_errno(status);
-	return n;
+static void post_error(struct gendisk *disk, blk_opf_t opf, blk_status_t status,
+		       sector_t sector, unsigned int sectors)
+{
+	struct block_notification n;
+
+	error_record(&n, disk, opf, status, sector, sectors);
+	post_device_notification(&n.watch);
 }
 
 /**
- * blk_notify_request_error - tell of a request that failed, or part of one
+ * __blk_notify_request_error - tell of a request that failed, or part of one
  * @req: The request.
  * @status: What went wrong.
  * @nr_bytes: How much failed, from where the request now begins.
  *
  * Context: Any but NMI in which a task may be woken.
  */
-void blk_notify_request_error(struct request *req, blk_status_t status,
-			      unsigned int nr_bytes)
+void __blk_notify_request_error(struct request *req, blk_status_t status,
+				unsigned int nr_bytes)
 {
 	struct gendisk *disk = req->q->disk;
-	struct block_notification n;
 
-	if (!disk || !devices_are_watched())
-		return;
-
-	n = error_record(disk, req->cmd_flags, status, blk_rq_pos(req),
-			 nr_bytes >> SECTOR_SHIFT);
-	post_device_notification(&n.watch);
+	if (disk)
+		post_error(disk, req->cmd_flags, status, blk_rq_pos(req),
+			   nr_bytes >> SECTOR_SHIFT);
 }
 
 /*
@@ -210,16 +211,14 @@ static bool bio_error_is_told(struct bio *bio)
  */
 void __blk_notify_bio_error(struct bio *bio)
 {
-	struct block_notification n;
 	unsigned int before;
 
-	if (!devices_are_watched() || !bio_error_is_told(bio))
+	if (!bio_error_is_told(bio))
 		return;
 
 	before = bio_bytes_before(bio) >> SECTOR_SHIFT;
-	n = error_record(bio->bi_bdev->bd_disk, bio->bi_opf, bio->bi_status,
-			 bio->bi_iter.bi_sector - before, bio_sectors(bio) + before);
-	post_device_notification(&n.watch);
+	post_error(bio->bi_bdev->bd_disk, bio->bi_opf, bio->bi_status,
+		   bio->bi_iter.bi_sector - before, bio_sectors(bio) + before);
 }
 
 /**
@@ -232,8 +231,9 @@ void __blk_notify_bio_error(struct bio *bio)
  */
 void blk_notify_capacity(struct gendisk *disk, sector_t sectors)
 {
-	struct block_notification n = disk_record(disk, NOTIFY_BLOCK_CAPACITY);
+	struct block_notification n;
 
+	disk_record(&n, disk, NOTIFY_BLOCK_CAPACITY);
 	n.sector = sectors;
 	post_device_notification(&n.watch);
 }
@@ -249,7 +249,7 @@ void blk_notify_medium(struct gendisk *disk)
 	if (!disk_live(disk))
 		return;
 
-	n = disk_record(disk, NOTIFY_BLOCK_MEDIUM);
+	disk_record(&n, disk, NOTIFY_BLOCK_MEDIUM);
 	post_device_notification(&n.watch);
 }
 
@@ -269,7 +269,7 @@ void blk_notify_dead(struct gendisk *disk)
 	    bdev_test_flag(disk->part0, BD_HAS_SUBMIT_BIO))
 		return;
 
-	n = disk_record(disk, NOTIFY_BLOCK_DEAD);
+	disk_record(&n, disk, NOTIFY_BLOCK_DEAD);
 	post_device_notification(&n.watch);
 }
 

@@ -173,7 +173,7 @@ static void record_dev_decodes(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(numbers); i++) {
 		disk->major = numbers[i][0];
 		disk->first_minor = numbers[i][1];
-		n = disk_record(disk, NOTIFY_BLOCK_MEDIUM);
+		disk_record(&n, disk, NOTIFY_BLOCK_MEDIUM);
 		major = (n.dev & 0xfff00) >> 8 | (n.dev & 0xfffff00000000000) >> 32;
 		minor = (n.dev & 0xff) | (n.dev & 0xffffff00000) >> 12;
 		KUNIT_EXPECT_EQ(test, major, numbers[i][0]);
@@ -188,8 +188,8 @@ static void error_record_is_complete(struct kunit *test)
 	struct block_notification n;
 
 	memset(&n, 0xff, sizeof(n));
-	n = error_record(disk, REQ_OP_WRITE | REQ_FUA, BLK_STS_MEDIUM,
-			 0x123456789abc, 24);
+	error_record(&n, disk, REQ_OP_WRITE | REQ_FUA, BLK_STS_MEDIUM, 0x123456789abc,
+		     24);
 	KUNIT_EXPECT_EQ(test, record_type(&n), WATCH_TYPE_BLOCK_NOTIFY);
 	KUNIT_EXPECT_EQ(test, record_subtype(&n),
 			NOTIFY_BLOCK_ERROR_CRITICAL_MEDIUM);
@@ -216,8 +216,9 @@ static noinline void poison_stack(void)
 
 static noinline void copy_record(struct gendisk *disk, struct block_notification *n)
 {
-	struct block_notification made = disk_record(disk, NOTIFY_BLOCK_MEDIUM);
+	struct block_notification made;
 
+	disk_record(&made, disk, NOTIFY_BLOCK_MEDIUM);
 	memcpy(n, &made, sizeof(*n));
 }
 
@@ -245,8 +246,8 @@ static void error_record_flush_has_no_range(struct kunit *test)
 	struct gendisk *disk = new_disk(test);
 	struct block_notification n;
 
-	n = error_record(disk, REQ_OP_WRITE | REQ_PREFLUSH, BLK_STS_IOERR,
-			 (sector_t)-1, 0);
+	error_record(&n, disk, REQ_OP_WRITE | REQ_PREFLUSH, BLK_STS_IOERR, (sector_t)-1,
+		     0);
 	KUNIT_EXPECT_EQ(test, n.operation, NOTIFY_BLOCK_OP_FLUSH);
 	KUNIT_EXPECT_EQ(test, n.sector, 0);
 	KUNIT_EXPECT_EQ(test, n.sectors, 0);
@@ -260,10 +261,10 @@ static void disk_record_says_stacked(struct kunit *test)
 	struct block_notification n;
 	LIST_HEAD(slave);
 
-	n = disk_record(disk, NOTIFY_BLOCK_CAPACITY);
+	disk_record(&n, disk, NOTIFY_BLOCK_CAPACITY);
 	KUNIT_EXPECT_EQ(test, n.watch.info & NOTIFY_BLOCK_STACKED, 0);
 	list_add(&slave, &disk->slave_bdevs);
-	n = disk_record(disk, NOTIFY_BLOCK_CAPACITY);
+	disk_record(&n, disk, NOTIFY_BLOCK_CAPACITY);
 	KUNIT_EXPECT_EQ(test, n.watch.info & NOTIFY_BLOCK_STACKED,
 			NOTIFY_BLOCK_STACKED);
 	list_del(&slave);

@@ -21,24 +21,11 @@
 /* Devices have no identifier: what a record is about is said in the record. */
 #define DEVICES_ID	0
 
-static struct watch_list device_watchers = {
+struct watch_list device_watchers = {
 	.watchers	= HLIST_HEAD_INIT,
 	.lock		= __SPIN_LOCK_UNLOCKED(device_watchers.lock),
 };
-
-/**
- * devices_are_watched - whether anybody would be told
- *
- * For those who would rather not make a record for nobody.  The answer may be out of
- * date at once; who begins to watch meanwhile is told of what happens from then on.
- *
- * Context: Any.
- */
-bool devices_are_watched(void)
-{
-	return !hlist_empty(&device_watchers.watchers);
-}
-EXPORT_SYMBOL_GPL(devices_are_watched);
+EXPORT_SYMBOL_GPL(device_watchers);
 
 /**
  * post_device_notification - tell whoever watches devices

@@ -8,7 +8,22 @@
 #include <linux/watch_queue.h>
 
 #ifdef CONFIG_DEVICE_NOTIFICATIONS
-bool devices_are_watched(void);
+/* For devices_are_watched() alone. */
+extern struct watch_list device_watchers;
+
+/**
+ * devices_are_watched - whether anybody would be told
+ *
+ * For those who would rather not make a record for nobody.  The answer may be out of
+ * date at once; who begins to watch meanwhile is told of what happens from then on.
+ *
+ * Context: Any.
+ */
+static inline bool devices_are_watched(void)
+{
+	return !hlist_empty(&device_watchers.watchers);
+}
+
 void post_device_notification(const struct watch_notification *n);
 #else
 static inline bool devices_are_watched(void)
