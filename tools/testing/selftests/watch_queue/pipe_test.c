@@ -14,7 +14,7 @@
 #include "../kselftest_harness.h"
 #include "watch_queue_util.h"
 
-#define ROUNDS		20000
+#define ROUNDS		5000
 #define PIECE		16
 
 /* ---- Waking for nothing ---- */
