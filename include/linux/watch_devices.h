@@ -12,12 +12,13 @@
 extern struct watch_list device_watchers;
 
 /**
- * devices_are_watched - whether anybody would be told
+ * devices_are_watched - ask before a record is made for nobody
  *
- * For those who would rather not make a record for nobody.  The answer may be out of
- * date at once; who begins to watch meanwhile is told of what happens from then on.
+ * The answer may be out of date at once; who begins to watch meanwhile is told of
+ * what happens from then on.
  *
  * Context: Any.
+ * Return: Whether anybody would be told.
  */
 static inline bool devices_are_watched(void)
 {
