@@ -4,6 +4,10 @@
 
 OUT := $(CURDIR)/build
 LINUX := $(OUT)/linux
+STATIC_CHECK = series/static-check > $(OUT)/results/series.tap || \
+	echo "not ok static checks of the series" >> $(OUT)/results/series.tap
+EACH_STEP = series/each-step > $(OUT)/results/steps.tap || \
+	echo "not ok each step of the series" >> $(OUT)/results/steps.tap
 QEMU := OUT=$(OUT) KSRC=$(LINUX) $(LINUX)/tools/testing/selftests/watch_queue/qemu
 
 help:
@@ -15,10 +19,41 @@ run: tree need-build
 
 ## make check    build everything and run all tests; with TESTS="key_test ..."
 ##               only these programs, in one kernel
-check: tree need-build need-check
-	@rm -rf $(OUT)/results && mkdir -p $(OUT)/results
-	@[ -n "$(TESTS)" ] || series/static-check > $(OUT)/results/series.tap || \
-		echo "not ok static checks of the series" >> $(OUT)/results/series.tap
+check: tree need-build need-check fresh-results
+ifeq ($(TESTS),)
+	@$(STATIC_CHECK)
+	@$(QEMU)/check.sh plain debug without sources
+else
+	@$(QEMU)/check.sh plain
+endif
+
+## make check-long    what takes hours: every patch of the series built and booted, data
+##               races, another byte order, coverage, and FUZZ_SECONDS (7200) of fuzzing
+check-long: tree need-build need-check need-long fresh-results
+	@$(EACH_STEP)
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),7200) $(QEMU)/check.sh kcsan big-endian coverage fuzz
+
+## make kunit    the kernel's own tests alone; and likewise, each alone,
+## make debug    all tests in a kernel with KASAN, lockdep and kmemleak
+## make faults   allocations that fail, in that kernel
+## make races    everything against everything, in that kernel
+## make fuzz     the fuzzer in that kernel, for FUZZ_SECONDS (60) from WQ_SEED on
+## make kcsan    races and the fuzzer in a kernel that reports data races
+## make big-endian    the ABI on s390x
+## make coverage    how many of our lines the tests run
+kunit debug faults races fuzz kcsan big-endian coverage: tree need-build need-check fresh-results
+	@$(QEMU)/check.sh $@
+
+kcsan big-endian coverage: need-long
+
+## make static   checkpatch, sparse, warnings, coccinelle, documentation and more
+static: tree need-build need-check fresh-results
+	@$(STATIC_CHECK)
+	@$(QEMU)/check.sh kernel sources
+
+## make steps    build and boot a kernel at each patch, options on and off
+steps: tree need-build fresh-results
+	@$(EACH_STEP)
 	@$(QEMU)/check.sh
 
 ## make shell    a shell in the guest
@@ -49,6 +84,9 @@ series:
 clean:
 	rm -rf build
 
+fresh-results:
+	@rm -rf $(OUT)/results && mkdir -p $(OUT)/results
+
 need-build:
 	@series/need "to build the kernel" build-essential:gcc flex bison bc \
 		libelf-dev:/usr/include/libelf.h \
@@ -60,7 +98,15 @@ need-build:
 		busybox-static:/bin/busybox keyutils:keyctl
 
 need-check:
-	@series/need "to check the sources" sparse clang checkpolicy \
+	@series/need "to check the sources" sparse clang-19 checkpolicy \
 		gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc
 
-.PHONY: help run check shell kernel tree save bench series clean need-build need-check
+need-long:
+	@series/need "to test another byte order" \
+		qemu-system-misc:qemu-system-s390x \
+		gcc-s390x-linux-gnu:s390x-linux-gnu-gcc \
+		libc6-dev-s390x-cross:/usr/s390x-linux-gnu/lib/libc.a
+
+.PHONY: help run check check-long kunit debug faults races fuzz kcsan big-endian coverage \
+	static steps shell kernel tree save bench series clean fresh-results need-build \
+	need-check need-long

@@ -1,69 +1,69 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Runs all tests that need a kernel: builds it in several configurations, boots
-# them and has the test programs run there.  Ends with a line
+# Runs the tests that need a kernel: builds it in several configurations, boots them and
+# has the test programs run there.
+#
+#   check.sh PART...
+#
+#   kernel       no test: the kernel that everybody gets, and a guest for it
+#   kunit        KUnit alone, in the kernel that everybody gets
+#   plain        all tests, in that kernel
+#   sources      what compilers and sparse say of the sources and headers
+#   debug        all tests and the fuzzer, in a kernel with KASAN, lockdep and kmemleak
+#   without      kernels that lack one of the options
+#   faults       of "debug", only the test that lets allocations fail
+#   races        of "debug", only the tests of races, for longer
+#   fuzz         of "debug", only the fuzzer, for FUZZ_SECONDS from WQ_SEED on
+#   kcsan        tests of races and the fuzzer, in a kernel with KCSAN
+#   big-endian   tests of the ABI, on s390x
+#   coverage     how many lines of ours the tests run, see coverage.sh
+#
+# Ends with a line
 #
 #   N passed, N failed, N skipped
 #
-# which counts the lines "ok" and "not ok" of all OUT/results/*.tap, those that
-# were there before included.
-#
-# DEBUG=1    also run them in a kernel with lockdep and KASAN, which takes longer
-#
-# See lib.sh for the other variables.
+# which counts the lines "ok" and "not ok" of all OUT/results/*.tap, those that were
+# there before included.  See lib.sh for the variables.
 
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-
-# result STATUS NAME: a line of TAP.
-result()
-{
-	if [ "$1" = 0 ]; then
-		echo "ok $2"
-	else
-		echo "not ok $2"
-	fi
-}
-
-# status_of COMMAND...: its status as a number.
-status_of()
-{
-	local status=0
-
-	"$@" || status=$?
-	echo "$status"
-}
-
-# What the guest said, with one line a case, flat, so that each counts once;
-# summaries of suites do not count.
-flatten()
-{
-	[ -f "$DIR/channel" ] || return 0
-	tr -d '\r' < "$DIR/channel" | awk -v kernel="${NAME:+$NAME: }" '
-	function tell(verdict, name) { print verdict " " kernel name }
-	function strip(line) { sub(/^ *(not )?ok ([0-9]+ )?(- )?/, "", line); return line }
-	/^# KUnit/	{ kunit = 1; next }
-	/^# program/	{ kunit = 0; prog = $3 " "; next }
-	!/^ *(not )?ok /{ next }
-	kunit && (!/^ / || / [0-9]+ param-/) { next }
-	{ tell(/^ *not/ ? "not ok" : "ok", kunit ? "kunit " strip($0) : prog strip($0)) }'
-}
 
 # check_guest MODE SECONDS [NAME=VALUE...]: a boot and its verdict.
 check_guest()
 {
 	local tap=$RESULTS/${NAME:-kernel}-$1.tap log=$DIR/console-$1.log
 
-	echo "booting${NAME:+ \"$NAME\"} to $1; the console is in $log"
+	say "booting${NAME:+ \"$NAME\"} to $1; the console is in $log"
 	boot "$@" < /dev/null > "$log" 2>&1 || :
-	{
-		flatten
-		result "$(status_of guest_finished)" "${NAME:+$NAME: }$1: guest ran to its end"
-		result "$(status_of log_is_clean "$log")" \
-			"${NAME:+$NAME: }$1: the kernel log is clean"
-	} > "$tap"
-	count "$tap"
+	guest_tap "$log" ${NAME:+"$NAME: "}"$1" > "$tap"
+	say "${NAME:+\"$NAME\", }$1: $(count "$tap")"
+}
+
+# What later() has been given and is not known to have ended, and how far it is.
+PENDING=
+PENDING_CHANNEL=
+
+# later COMMAND...: with the kernel that it is about now, in the background, one after
+# the other: a guest leaves time for a compiler.
+later()
+{
+	local before=$PENDING
+
+	(
+		[ -z "$before" ] || tail --pid="$before" -f /dev/null
+		"$@" || :
+	) &
+	PENDING=$!
+	PENDING_CHANNEL=$DIR/channel
+}
+
+# Waits for all of it.
+finish()
+{
+	[ -z "$PENDING" ] ||
+		with_progress "$PENDING_CHANNEL" '^ *\(not \)\?ok ' tests wait "$PENDING"
+	PENDING=
 }
 
 # The harness must not take a guest that went wrong for one that passed.
@@ -101,36 +101,120 @@ check_lsms()
 
 	for lsm in selinux smack; do
 		if [[ " ${TESTS-${lsm}_test} " = *" ${lsm}_test "* ]]; then
-			check_guest $lsm "$@" lsm=$lsm || :
+			check_guest $lsm "$@" lsm=$lsm
 		fi
 	done
 }
 
-# The kernel that everybody gets, with all tests.
-check_kernel()
+# Test programs and a guest to run them, once for all kernels.
+prepare_guest()
 {
-	the_kernel
-	build_kernel
+	[ -z "${INITRAMFS-}" ] || return 0
 	build_tests
 	INITRAMFS=$OUT/check.cpio
 	{
 		echo "file /bin/watch_test $OUT/watch_test 755 0 0"
 		list_tests
 	} | build_initramfs "$INITRAMFS"
+}
+
+check_kernel()
+{
+	the_kernel
+	build_kernel
+	prepare_guest
+}
+
+# only PROGRAM...: an argument for the guest, unless TESTS names the programs.
+only()
+{
+	local IFS=,
+
+	[ -n "${TESTS-}" ] || echo "PROGRAMS=$*"
+}
+
+check_kunit()
+{
+	check_kernel
+	later check_guest check 300 PROGRAMS=none
+}
+
+# The kernel that everybody gets, with all tests.
+check_plain()
+{
+	check_kernel
+	later plain_guests
+}
+
+plain_guests()
+{
 	check_harness
-	check_guest check "${LIMIT:-1500}" || :
+	check_guest check "${LIMIT:-1500}"
 	check_lsms 900
+}
+
+debug_kernel()
+{
+	use_kernel debug "$HERE/kernel.config" "$HERE/../config" "$HERE/debug.config"
+	use_compiler "$CLANG"
+	build_kernel
+	prepare_guest
+}
+
+# Everything is slower there, and shows sooner.
+debug_guest()
+{
+	MEMORY=2G check_guest "$@" page_poison=1 WQ_EVENTS=300000 WQ_LOAD=20000 \
+		WQ_ERRORS=10000 CHECKED=1
 }
 
 # The same tests where locks, lifetimes and memory accesses are checked.
 check_debug()
 {
-	use_kernel debug "$HERE/kernel.config" "$HERE/../config" "$HERE/debug.config"
+	debug_kernel
+	later debug_guests
+}
+
+debug_guests()
+{
+	debug_guest check "${LIMIT:-3600}" "WQ_FUZZ_SECONDS=${FUZZ_SECONDS:-60}"
+	MEMORY=2G check_lsms 1800 page_poison=1
+}
+
+check_faults()
+{
+	debug_kernel
+	later debug_guest check 1800 "$(only fault_test)"
+}
+
+check_races()
+{
+	debug_kernel
+	later debug_guest check 3600 WQ_SECONDS=60 "$(only race_test conservation_test wait_test)"
+}
+
+check_fuzz()
+{
+	local seconds=${FUZZ_SECONDS:-60}
+
+	debug_kernel
+	later debug_guest check $((2 * seconds + 600)) LIMIT=$((2 * seconds + 300)) \
+		"WQ_FUZZ_SECONDS=$seconds" ${WQ_SEED:+"WQ_SEED=$WQ_SEED"} \
+		"$(only fuzz_test)"
+}
+
+# A report of KCSAN is no failure unless it is about us, see drop_what_is_known().
+check_kcsan()
+{
+	use_kernel kcsan "$HERE/kernel.config" "$HERE/../config" "$HERE/kcsan.config"
+	use_compiler "$CLANG"
 	build_kernel
-	export MEMORY=2G
-	check_guest check "${LIMIT:-3600}" WQ_EVENTS=300000 WQ_LOAD=20000 \
-		WQ_ERRORS=10000 || :
-	check_lsms 1800
+	prepare_guest
+	MEMORY=1G later check_guest check "${LIMIT:-3600}" panic_on_warn=0 CHECKED=1 WQ_SECONDS=20 \
+		WQ_EVENTS=300000 WQ_LOAD=20000 WQ_ERRORS=10000 \
+		"WQ_FUZZ_SECONDS=${FUZZ_SECONDS:-60}" \
+		"$(only race_test conservation_test wait_test loss_test size_test key_test \
+			filter_test devices_test blockload_test fuzz_test)"
 }
 
 # Without the option there has to be a kernel that works and says so.
@@ -146,7 +230,7 @@ check_without()
 		programs=
 		[ $option != DEVICE_NOTIFICATIONS ] ||
 			programs=devices_test,block_test,blockload_test,usb_test
-		check_guest without 300 OPTION=CONFIG_$option PROGRAMS=$programs || :
+		later check_guest without 300 OPTION=CONFIG_$option PROGRAMS=$programs
 	done
 }
 
@@ -160,12 +244,20 @@ check_sources()
 		result 1 "static.sh: ran to its end" >> "$RESULTS/static.tap"
 }
 
-check_kernel
-[ -z "${DEBUG-}" ] || check_debug
-if [ -z "${TESTS-}" ]; then
-	check_sources
-	check_without
-fi
+for part; do
+	case $part in
+	big-endian | coverage)
+		"$HERE/$part.sh"
+		;;
+	kernel | kunit | plain | sources | debug | without | faults | races | fuzz | kcsan)
+		"check_$part"
+		;;
+	*)
+		die "there is no part $part; see the head of $0"
+		;;
+	esac
+done
+finish
 
 echo
 grep -h '^not ok\|^ok.*# SKIP' "$RESULTS"/*.tap || :

@@ -23,6 +23,44 @@ tell()
 	tee "$channel"
 }
 
+# run PROGRAM: its lines of TAP, and how long it took.
+run()
+{
+	echo "# program ${1##*/}"
+	since=$(date +%s)
+	timeout "${LIMIT:-900}" "$1"
+	code=$?
+	[ $code = 0 ] || [ $code = 4 ] || echo "not ok exited with $code"
+	echo "# took $(($(date +%s) - since)) s"
+}
+
+# The programs that PROGRAMS names, with commas between, or else all.
+chosen()
+{
+	if [ -n "$PROGRAMS" ]; then
+		for prog in $(echo "$PROGRAMS" | tr , ' '); do
+			ls /*/"$prog"
+		done
+	else
+		ls /tests/*_test* ${CHECKED:+/checked/*} /last/* 2>/dev/null
+	fi
+}
+
+leaks=/sys/kernel/debug/kmemleak
+
+# What is younger than five seconds is not taken for a leak.
+nothing_leaked()
+{
+	sleep 6
+	echo scan > $leaks
+	[ -z "$(cat $leaks)" ] || ! sed 's/^/# /' $leaks
+}
+
+check_leaks()
+{
+	[ ! -e $leaks ] || verdict "no memory has leaked" nothing_leaked
+}
+
 # KUnit's cases, then those of every test program, each as a line of its own.
 check()
 {
@@ -35,22 +73,19 @@ check()
 		cat /sys/kernel/debug/kunit/$suite/results ||
 			echo "    not ok the suite $suite did not run"
 	done
-	for prog in /tests/* /last/*; do
-		[ -x "$prog" ] || continue
-		echo "# program ${prog##*/}"
-		timeout 900 "$prog"
-		code=$?
-		[ $code = 0 ] || [ $code = 4 ] || echo "not ok exited with $code"
+	for prog in $(chosen); do
+		run "$prog"
 	done
+	echo "# program init"
+	check_leaks
 }
 
 # The one program for the LSM that was booted, which MODE names.
 lsm_check()
 {
-	echo "# program ${MODE}_test"
-	timeout 900 "/lsm/${MODE}_test"
-	code=$?
-	[ $code = 0 ] || [ $code = 4 ] || echo "not ok exited with $code"
+	run "/lsm/${MODE}_test"
+	echo "# program init"
+	check_leaks
 }
 
 # verdict NAME COMMAND...
@@ -100,17 +135,39 @@ without()
 	done
 }
 
+# What gcov counted, for the other side to add up; the files have to be copied, for they
+# look empty until they are read.
+tell_counts()
+{
+	cd /sys/kernel/debug/gcov || return
+	find . -name '*.gcda' | while read -r file; do
+		mkdir -p "/tmp/counts/$(dirname "$file")"
+		cat "$file" > "/tmp/counts/$file"
+	done
+	{
+		echo "# counts begin"
+		tar -cz -C /tmp/counts . | base64
+		echo "# counts end"
+	} > "$channel"
+}
+
 case $MODE in
 check)
 	check 2>&1 | tell
+	[ -z "$COUNTS" ] || tell_counts
 	echo "wq-finished" > "$channel"
 	;;
 selinux | smack)
 	lsm_check 2>&1 | tell
+	[ -z "$COUNTS" ] || tell_counts
 	echo "wq-finished" > "$channel"
 	;;
 without)
 	without 2>&1 | tell
+	echo "wq-finished" > "$channel"
+	;;
+boot)
+	verdict "keys work" keys_work 2>&1 | tell
 	echo "wq-finished" > "$channel"
 	;;
 panic)

@@ -7,6 +7,7 @@
 # OUT=DIR          where everything goes; default: KSRC/..
 # ACCEL=kvm        instead of tcg
 # TESTS="a_test"   only these test programs
+# CLANG=clang-19   a clang from 16 on, whose KASAN looks at what memcpy() does
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 KSRC=${KSRC:-$(cd "$HERE/../../../../.." && pwd -P)}
@@ -14,8 +15,8 @@ OUT=${OUT:-$(dirname "$KSRC")}
 RESULTS=$OUT/results
 ACCEL=${ACCEL:-tcg,thread=multi}
 JOBS=$(nproc)
-CC=gcc
-! command -v ccache >/dev/null || CC="ccache gcc"
+CLANG=${CLANG:-clang-19}
+CCACHE=$(command -v ccache || :)
 
 die()
 {
@@ -23,8 +24,15 @@ die()
 	exit 1
 }
 
+# say WORD...: what is done now, and when.
+say()
+{
+	printf '%5d s  %s\n' $SECONDS "$*"
+}
+
 # use_kernel NAME FRAGMENT...: which kernel the functions below are about; where
-# fragments differ, the last one counts.  NAME may be empty.
+# fragments differ, the last one counts.  NAME may be empty.  It is compiled by gcc for
+# this machine, unless use_compiler() and BUILD_WITH, more words for make, say otherwise.
 use_kernel()
 {
 	NAME=$1
@@ -33,6 +41,14 @@ use_kernel()
 	IMAGE=$DIR/bzImage
 	FRAGMENTS=("${@:2}")
 	mkdir -p "$OBJ" "$RESULTS"
+	BUILT=$OBJ/arch/x86/boot/bzImage
+	BUILD_WITH=()
+	use_compiler gcc
+}
+
+use_compiler()
+{
+	CC=${CCACHE:+$CCACHE }$1
 }
 
 the_kernel()
@@ -42,7 +58,7 @@ the_kernel()
 
 kmake()
 {
-	make -C "$KSRC" O="$OBJ" -j"$JOBS" CC="$CC" "$@"
+	make -C "$KSRC" O="$OBJ" -j"$JOBS" CC="$CC" "${BUILD_WITH[@]}" "$@"
 }
 
 # The options of all fragments, each once.
@@ -71,43 +87,48 @@ configure()
 	mv "$DIR/wanted" "$OBJ/wanted"
 }
 
-# A sign of life every ten seconds, as long as this script lives.
+# show_progress FILE PATTERN WHAT: how many lines of the file have the pattern, every ten
+# seconds, as long as this script lives.
 show_progress()
 {
-	local log=$1 started=$SECONDS
+	local file=$1 pattern=$2 what=$3 started=$SECONDS
 
 	while sleep 10 > /dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
-		printf '\r  %d s, %d files done' $((SECONDS - started)) \
-			"$(grep -c '^  [A-Z]' "$log" || :)" >&2
+		printf '\r  %d s, %d %s done' $((SECONDS - started)) \
+			"$(grep -c "$pattern" "$file" 2>/dev/null || :)" "$what" >&2
 	done
 }
 
-# with_progress LOG COMMAND...: the command is in the foreground, or else it would
-# not mind an interrupt.
+# with_progress FILE PATTERN WHAT COMMAND...: the command is in the foreground, or else
+# it would not mind an interrupt.
 with_progress()
 {
-	local log=$1 pid status=0
+	local pid status=0
 
-	shift
-	: > "$log"
-	show_progress "$log" &
+	show_progress "$1" "$2" "$3" &
 	pid=$!
-	"$@" > "$log" 2>&1 || status=$?
+	"${@:4}" || status=$?
 	kill "$pid"
 	printf '\r%40s\r' '' >&2
 	return "$status"
 }
 
+make_image()
+{
+	kmake "$(basename "$BUILT")" > "$DIR/kernel.log" 2>&1
+}
+
 build_kernel()
 {
 	configure
-	echo "building the kernel${NAME:+ \"$NAME\"}; the log is $DIR/kernel.log"
-	if ! with_progress "$DIR/kernel.log" kmake bzImage; then
+	say "building the kernel${NAME:+ \"$NAME\"}; the log is $DIR/kernel.log"
+	: > "$DIR/kernel.log"
+	if ! with_progress "$DIR/kernel.log" '^  [A-Z]' files make_image; then
 		grep -B2 -A8 -m3 'error:\|\*\*\*' "$DIR/kernel.log" >&2 ||
 			tail "$DIR/kernel.log" >&2
 		die "the kernel cannot be built"
 	fi
-	cp "$OBJ/arch/x86/boot/bzImage" "$IMAGE"
+	cp "$BUILT" "$IMAGE"
 }
 
 install_headers()
@@ -146,7 +167,8 @@ list_program()
 	done
 }
 
-# Those of /lsm want a boot of their own, those of /last to come after all others.
+# Those of /lsm want a boot of their own, those of /checked a kernel with all checks, and
+# those of /last to come after all others.
 list_tests()
 {
 	local prog dir policy
@@ -155,6 +177,7 @@ list_tests()
 		[ -x "$OUT/tests/$prog" ] || die "there is no test program $prog"
 		case $prog in
 		selinux_test | smack_test) dir=lsm ;;
+		fault_test | fuzz_test) dir=checked ;;
 		dead_test) dir=last ;;
 		*) dir=tests ;;
 		esac
@@ -171,7 +194,7 @@ build_initramfs()
 	local dir
 
 	{
-		for dir in bin dev last lib lib/x86_64-linux-gnu lib64 lsm proc sys tests; do
+		for dir in bin checked dev last lib lib/x86_64-linux-gnu lib64 lsm proc sys tests; do
 			echo "dir /$dir 755 0 0"
 		done
 		echo "dir /tmp 1777 0 0"
@@ -264,12 +287,46 @@ boot()
 SPLAT='WARNING:|BUG:|Oops|Kernel panic|KASAN|UBSAN|INFO: task'
 SPLAT+='|possible circular|inconsistent lock|rcu.*stall'
 
-# But for what lockdep has to say of the base's own nvme_reset_work(), which leaves the
-# queues of a controller that died frozen.
+# The functions of the files that the series adds, between spaces.
+our_functions()
+{
+	nm "$OBJ"/{kernel/watch_queue,security/keys/watch,drivers/base/watch}.o \
+		"$OBJ"/{block/blk-watch,drivers/usb/core/watch}.o \
+		"$OBJ"/security/{lsm_watch,selinux/watch,smack/smack_watch}.o |
+		awk '$2 ~ /^[tT]$/ { printf " %s", $3 } END { print " " }'
+}
+
+# A console's log without what is the base's: KCSAN's reports that none of our functions
+# is in; and what lockdep has to say of nvme_reset_work(), which leaves the queues of a
+# controller that died frozen.
+drop_what_is_known()
+{
+	local ours=
+
+	[[ $NAME != kcsan ]] || ours=$(our_functions)
+	sed '/BUG: workqueue leaked atomic, lock or RCU/{N;/workfn=nvme_reset_work/d}' "$1" |
+	awk -v ours="$ours" '
+	/^======/ && !inside { inside = 1; others = 0; report = ""; next }
+	/^======/ {
+		if (!others)
+			printf "%s", report
+		inside = 0
+		next
+	}
+	!inside { print; next }
+	/^BUG: KCSAN/ { others = 1 }
+	{
+		report = report $0 "\n"
+		split($1, at, "+")
+		if (index(ours, " " at[1] " "))
+			others = 0
+	}
+	END { printf "%s", report }'
+}
+
 log_is_clean()
 {
-	! sed '/BUG: workqueue leaked atomic, lock or RCU/{N;/workfn=nvme_reset_work/d}' "$1" |
-		grep -qE "$SPLAT"
+	! drop_what_is_known "$1" | grep -qE "$SPLAT"
 }
 
 # Success is a word on the second channel, so that a guest that hangs or resets
@@ -277,6 +334,51 @@ log_is_clean()
 guest_finished()
 {
 	[ -f "$DIR/channel" ] && grep -q '^wq-finished' "$DIR/channel"
+}
+
+# result STATUS NAME: a line of TAP.
+result()
+{
+	if [ "$1" = 0 ]; then
+		echo "ok $2"
+	else
+		echo "not ok $2"
+	fi
+}
+
+# status_of COMMAND...: its status as a number.
+status_of()
+{
+	local status=0
+
+	"$@" || status=$?
+	echo "$status"
+}
+
+# What the guest said, with one line a case, flat, so that each counts once;
+# summaries of suites do not count.
+flatten()
+{
+	[ -f "$DIR/channel" ] || return 0
+	tr -d '\r' < "$DIR/channel" | awk -v kernel="${NAME:+$NAME: }" '
+	function tell(verdict, name) { print verdict " " kernel name }
+	function strip(line) { sub(/^ *(not )?ok ([0-9]+ )?(- )?/, "", line); return line }
+	/^# KUnit/	{ kunit = 1; next }
+	/^# program/	{ kunit = 0; prog = $3 " "; next }
+	!/^ *(not )?ok /{ next }
+	kunit && (!/^ / || / [0-9]+ param-/) { next }
+	{ tell(/^ *not/ ? "not ok" : "ok", kunit ? "kunit " strip($0) : prog strip($0)) }'
+}
+
+# guest_tap LOG [WHAT]: what the guest said, and whether all went well with itself; the
+# log is its console's.
+guest_tap()
+{
+	local what=${2-$NAME}
+
+	flatten
+	result "$(status_of guest_finished)" "$what: guest ran to its end"
+	result "$(status_of log_is_clean "$1")" "$what: the kernel log is clean"
 }
 
 # The unpatched base with the same options; git has it as the tag "base".
