@@ -873,6 +873,36 @@ TEST_F(keys, no_such_fd)
 	close(fd);
 }
 
+/* When both ends were closed, what a path still leads to is a new queue. */
+TEST_F(keys, reopened_after_close)
+{
+	struct wq_fdinfo info;
+	struct wq_record r;
+	int path, fd;
+
+	ASSERT_EQ(0, wq_set_size(self->fds[0], 1));
+	ASSERT_EQ(0, wq_watch_key(self->key, self->fds[0], 1));
+	ASSERT_EQ(0, wq_touch(self->key));
+	path = wq_reopen(self->fds[0], O_PATH);
+	ASSERT_LE(0, path);
+	wq_close(self->fds);
+
+	fd = wq_reopen(path, O_RDWR | O_NONBLOCK);
+	ASSERT_LE(0, fd);
+	close(path);
+	ASSERT_EQ(0, wq_fdinfo(0, fd, &info));
+	EXPECT_EQ(32, info.depth);
+	EXPECT_EQ(0, info.nr_watches);
+	EXPECT_EQ(-EAGAIN, wq_read_one(fd, &r));
+	EXPECT_EQ(-EXDEV, wq_errno(write(fd, "", 1)));
+
+	EXPECT_EQ(0, wq_watch_key(self->key, fd, 2));
+	EXPECT_EQ(0, wq_touch(self->key));
+	EXPECT_EQ(0, wq_read_one(fd, &r));
+	EXPECT_EQ(2, r.tag);
+	close(fd);
+}
+
 /* The tag is -1, which removes, or 0 to 255; anything else is EINVAL. */
 TEST_F(keys, tag_out_of_range)
 {

@@ -161,11 +161,13 @@ debug_kernel()
 	prepare_guest
 }
 
-# Everything is slower there, and shows sooner.
+# For kernels in which everything is slower, and shows sooner.
+FEWER=(WQ_ERRORS=10000 WQ_EVENTS=300000 WQ_LOAD=5000 WQ_PIPES=200 WQ_ROUNDS=100 WQ_STEPS=1000
+	WQ_TURNS=500)
+
 debug_guest()
 {
-	MEMORY=2G check_guest "$@" page_poison=1 WQ_EVENTS=300000 WQ_LOAD=20000 \
-		WQ_ERRORS=10000 CHECKED=1
+	MEMORY=2G check_guest "$@" page_poison=1 "${FEWER[@]}" CHECKED=1
 }
 
 # The same tests where locks, lifetimes and memory accesses are checked.
@@ -211,7 +213,7 @@ check_kcsan()
 	build_kernel
 	prepare_guest
 	MEMORY=1G later check_guest check "${LIMIT:-3600}" panic_on_warn=0 CHECKED=1 WQ_SECONDS=20 \
-		WQ_EVENTS=300000 WQ_LOAD=20000 WQ_ERRORS=10000 \
+		"${FEWER[@]}" \
 		"WQ_FUZZ_SECONDS=${FUZZ_SECONDS:-60}" \
 		"$(only race_test conservation_test wait_test loss_test size_test key_test \
 			filter_test devices_test blockload_test fuzz_test)"

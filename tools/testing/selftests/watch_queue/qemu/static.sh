@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Compiles the files that differ from the base with more warnings, by gcc and by
-# clang, and for other architectures, and has sparse look at them.  Prints a line of
-# TAP for each file, headers included, and check; and for each table of system calls.
+# clang, and for other architectures, and has sparse and coccinelle look at them.
+# Prints a line of TAP for each file, headers included, and check; for each table of
+# system calls; for each way to include <linux/watch_queue.h>; and for Kconfig.
 #
 #   static.sh [BASE]    the base is a commit of KSRC; default: base
 #
@@ -66,18 +67,24 @@ compile()
 	make -k -C "$KSRC" O="$dir" -j"$JOBS" "$@" "${OBJECTS[@]}"
 }
 
-# The numbers of the lines of FILE that answer for: all, or those that are new.
-own_lines()
+# new_lines FILE [OPTION]: the numbers of the lines of FILE that differ from the base.
+new_lines()
 {
-	local lines
-
-	lines=$(git -C "$KSRC" diff -U0 "$BASE" -- "$1" | awk '
+	git -C "$KSRC" diff -U0 "${@:2}" "$BASE" -- "$1" | awk '
 		/^@@/ {
 			split(substr($3, 2), at, ",")
 			n = at[2] == "" ? 1 : at[2]
 			for (i = 0; i < n; i++)
 				print at[1] + i
-		}')
+		}'
+}
+
+# The numbers of the lines of FILE that answer for: all, or those that are new.
+own_lines()
+{
+	local lines
+
+	lines=$(new_lines "$1")
 	if [ "$(wc -l <<<"$lines")" -gt $(($(wc -l <"$KSRC/$1") / 3)) ]; then
 		seq "$(wc -l <"$KSRC/$1")"
 	else
@@ -96,11 +103,22 @@ said_of()
 			<(own_lines "$file") - || :
 }
 
+# verdict NAME SAID: a line of TAP, which is bad if anything was said.
+verdict()
+{
+	if [ -z "$2" ]; then
+		echo "ok $1"
+	else
+		echo "not ok $1"
+		printf '# %s\n' "${2//$'\n'/$'\n'# }"
+	fi
+}
+
 # check NAME VARIABLE=VALUE...: all files, by make with these variables; CC is that
 # of a directory of its own.
 check()
 {
-	local name=$1 dir=$OUT/static/${2##*[ =]} file said
+	local name=$1 dir=$OUT/static/${2##*[ =]} file
 	local log=$OUT/static/$name.log
 
 	shift
@@ -115,13 +133,7 @@ check()
 				continue
 			fi
 		fi
-		said=$(said_of "$file" "$log")
-		if [ -z "$said" ]; then
-			echo "ok $name: $file"
-		else
-			echo "not ok $name: $file"
-			printf '# %s\n' "${said//$'\n'/$'\n'# }"
-		fi
+		verdict "$name: $file" "$(said_of "$file" "$log")"
 	done
 }
 
@@ -144,11 +156,107 @@ check_tables()
 	done
 }
 
+# check_header NAME CC CXX [DIRECTORY]: header_check.sh with another compiler; the header
+# is in the directory.
+check_header()
+{
+	CC=$2 CXX=$3 "$HERE/../header_check.sh" -isystem "${4:-$OBJ/usr/include}" |
+		sed -n "s/^\(not ok\|ok\) [0-9]* /\1 header, $1: /p; /^#/p"
+}
+
+# The header in use, but for what check.sh tells of gcc.  There is no s390x of the
+# kernel's headers here, hence ours goes among those of its C library; and no 32 bits.
+check_headers()
+{
+	local include=$OUT/static/include header=linux/watch_queue.h
+
+	mkdir -p "$include/linux"
+	cp "$OBJ/usr/include/$header" "$include/linux/"
+	check_header clang "$CLANG" "${CLANG/clang/clang++}"
+	check_header big-endian s390x-linux-gnu-gcc "" "$include" | grep -v ' -m32 # SKIP'
+	# What usr/include/Makefile does with each header besides.
+	verdict "header: headers_check.pl" "$(perl "$KSRC/usr/include/headers_check.pl" \
+		"$OBJ/usr/include" x86 "$OBJ/usr/include/$header" 2>&1)"
+}
+
+# What Kconfig has to say of its files, all of which it reads.
+check_kconfig()
+{
+	local log=$OUT/static/kconfig.log dir=$OUT/static/kconfig status=0
+
+	mkdir -p "$dir"
+	cp "$OBJ/.config" "$dir/.config"
+	make -C "$KSRC" O="$dir" CC="$CC" olddefconfig >"$log" 2>&1 || status=$?
+	result $status "Kconfig: all is read"
+	verdict "Kconfig: no warnings" "$(grep -i 'warning' "$log" || :)"
+}
+
+# copy_sources DIRECTORY FILE...: for coccinelle; of a file that is the base's but for a
+# few lines only the functions that these are in, which takes far less time.  The rest is
+# blank.
+copy_sources()
+{
+	local dir=$1 file lines
+
+	for file in "${@:2}"; do
+		mkdir -p "$dir/$(dirname "$file")"
+		lines=$(own_lines "$file")
+		[ "$(wc -l <<<"$lines")" = "$(wc -l <"$KSRC/$file")" ] ||
+			lines=$(new_lines "$file" -W)
+		awk 'NR == FNR { wanted[$1]; next } { print FNR in wanted ? $0 : "" }' \
+			<(echo "$lines") "$KSRC/$file" >"$dir/$file"
+	done
+}
+
+# use_patch DIRECTORY FILE: one semantic patch.  A program has nothing of what api/ is
+# about, nor min().
+use_patch()
+{
+	local dir=$1 options
+
+	case $2 in
+	*/api/* | */minmax.cocci)
+		dir+=/kernel
+		;;
+	esac
+	options=$(sed -n 's/.*Options: *//p' "$2")
+	# shellcheck disable=SC2086 # options are words
+	spatch -D report --no-show-diff --very-quiet $options --cocci-file "$2" \
+		--dir "$dir" || echo "$2: failed"
+}
+
+# Those that are partly written in OCaml would need its compiler.
+check_coccinelle()
+{
+	local dir=$OUT/static/coccinelle log=$OUT/static/coccinelle.log file programs
+	local start="^$OUT/static/coccinelle/\(kernel\|programs\)/"
+
+	echo "looking for what semantic patches find; the log is $log" >&2
+	rm -rf "$dir"
+	mapfile -t programs < <(git -C "$KSRC" diff --name-only --diff-filter=d "$BASE" -- \
+		'tools/*.[ch]' 'samples/*.[ch]')
+	copy_sources "$dir/kernel" "${CHANGED[@]}"
+	copy_sources "$dir/programs" "${programs[@]}"
+	export -f use_patch
+	find "$KSRC/scripts/coccinelle" -name '*.cocci' -exec grep -L 'ocaml' {} + | sort |
+		xargs -P "$JOBS" -I {} bash -c 'use_patch "$@"' - "$dir" {} >"$log" 2>&1
+	verdict "coccinelle: all semantic patches can be used" \
+		"$(grep ': failed$' "$log" || :)"
+	for file in "${CHANGED[@]}" "${programs[@]}"; do
+		verdict "coccinelle: $file" "$(sed -n "s|$start||p" "$log" |
+			awk -F: -v file="$file" 'NR == FNR { own[$1]; next }
+				$1 == file && $2 in own' <(own_lines "$file") -)"
+	done
+}
+
 the_kernel
 find_changed
 check_tables
+check_kconfig
+check_headers
+check_coccinelle
 check warnings CC="$CC" W=1
 check sparse CC="$CC" C=2
-check clang CC=clang W=1
+check clang CC="${CCACHE:+$CCACHE }$CLANG" W=1
 check i386 ARCH=i386 CC="$CC"
 check arm64 ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-
