@@ -99,13 +99,12 @@ need-build:
 
 need-check:
 	@series/need "to check the sources" sparse clang-19 checkpolicy \
-		gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc
-
-need-long:
-	@series/need "to test another byte order" \
-		qemu-system-misc:qemu-system-s390x \
+		coccinelle:spatch gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc \
 		gcc-s390x-linux-gnu:s390x-linux-gnu-gcc \
 		libc6-dev-s390x-cross:/usr/s390x-linux-gnu/lib/libc.a
+
+need-long:
+	@series/need "to test another byte order" qemu-system-misc:qemu-system-s390x
 
 .PHONY: help run check check-long kunit debug faults races fuzz kcsan big-endian coverage \
 	static steps shell kernel tree save bench series clean fresh-results need-build \
