@@ -14,11 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../kselftest.h"
+
 #define CHANNEL		"/dev/vport0p1"
 #define TESTS		"/tests"
-
-/* KSFT_SKIP of kselftest.h. */
-#define SKIPPED		4
 
 /* As many seconds as a program may take. */
 #define PATIENCE	1800
@@ -41,7 +40,7 @@ static void mount_all(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(mounts); i++)
 		if (mount(mounts[i].type, mounts[i].where, mounts[i].type, 0, NULL))
 			perror(mounts[i].where);
 	mkdir("/dev/shm", 01777);
@@ -78,7 +77,7 @@ static void run_all(void)
 			continue;
 		printf("# program %s\n", entry->d_name);
 		status = run(entry->d_name);
-		if (status && (!WIFEXITED(status) || WEXITSTATUS(status) != SKIPPED))
+		if (status && (!WIFEXITED(status) || WEXITSTATUS(status) != KSFT_SKIP))
 			printf("not ok ended with status %#x\n", status);
 	}
 }
@@ -111,7 +110,7 @@ int main(void)
 	setlinebuf(stdout);
 
 	printf("# KUnit\n");
-	for (i = 0; i < sizeof(suites) / sizeof(suites[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(suites); i++)
 		tell_kunit(suites[i]);
 	run_all();
 	printf("wq-finished\n");

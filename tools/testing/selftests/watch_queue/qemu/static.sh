@@ -160,8 +160,12 @@ check_tables()
 # is in the directory.
 check_header()
 {
-	CC=$2 CXX=$3 "$HERE/../header_check.sh" -isystem "${4:-$OBJ/usr/include}" |
-		sed -n "s/^\(not ok\|ok\) [0-9]* /\1 header, $1: /p; /^#/p"
+	local log=$OUT/static/header-$1.log status=0
+
+	CC=$2 CXX=$3 "$HERE/../header_check.sh" -isystem "${4:-$OBJ/usr/include}" \
+		>"$log" 2>&1 || status=$?
+	sed -n "s/^\(not ok\|ok\) [0-9]* /\1 header, $1: /p; /^#/p" "$log"
+	result $status "header, $1: all can be included"
 }
 
 # The header in use, but for what check.sh tells of gcc.  There is no s390x of the
@@ -173,7 +177,8 @@ check_headers()
 	mkdir -p "$include/linux"
 	cp "$OBJ/usr/include/$header" "$include/linux/"
 	check_header clang "$CLANG" "${CLANG/clang/clang++}"
-	check_header big-endian s390x-linux-gnu-gcc "" "$include" | grep -v ' -m32 # SKIP'
+	check_header big-endian s390x-linux-gnu-gcc "" "$include" |
+		grep -v ' -m32 # SKIP'
 	# What usr/include/Makefile does with each header besides.
 	verdict "header: headers_check.pl" "$(perl "$KSRC/usr/include/headers_check.pl" \
 		"$OBJ/usr/include" x86 "$OBJ/usr/include/$header" 2>&1)"
@@ -229,7 +234,7 @@ use_patch()
 check_coccinelle()
 {
 	local dir=$OUT/static/coccinelle log=$OUT/static/coccinelle.log file programs
-	local start="^$OUT/static/coccinelle/\(kernel\|programs\)/"
+	local start="^$OUT/static/coccinelle/(kernel|programs)/"
 
 	echo "looking for what semantic patches find; the log is $log" >&2
 	rm -rf "$dir"
@@ -243,7 +248,7 @@ check_coccinelle()
 	verdict "coccinelle: all semantic patches can be used" \
 		"$(grep ': failed$' "$log" || :)"
 	for file in "${CHANGED[@]}" "${programs[@]}"; do
-		verdict "coccinelle: $file" "$(sed -n "s|$start||p" "$log" |
+		verdict "coccinelle: $file" "$(sed -nE "s,$start,,p" "$log" |
 			awk -F: -v file="$file" 'NR == FNR { own[$1]; next }
 				$1 == file && $2 in own' <(own_lines "$file") -)"
 	done
