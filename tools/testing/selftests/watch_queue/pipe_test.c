@@ -54,15 +54,15 @@ static void *write_page(void *arg)
 	return NULL;
 }
 
-/* Waits until the thread sleeps in the kernel. */
-static void await_sleep(struct writer *w)
+/* Waits until the thread has told its number and sleeps in the kernel. */
+static void await_sleep(const pid_t *tid)
 {
 	char path[64], state = 0;
 	FILE *f;
 
-	while (!__atomic_load_n(&w->tid, __ATOMIC_ACQUIRE))
+	while (!__atomic_load_n(tid, __ATOMIC_ACQUIRE))
 		sched_yield();
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", w->tid);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", *tid);
 	while (state != 'S') {
 		f = fopen(path, "re");
 		if (!f || fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
@@ -89,7 +89,7 @@ TEST(writer_sleeps_while_there_is_no_room)
 	}
 	w.tid = 0;
 	ASSERT_EQ(0, pthread_create(&w.thread, NULL, write_page, &w));
-	await_sleep(&w);
+	await_sleep(&w.tid);
 
 	before = slept(w.tid);
 	ASSERT_LT(0, before);
@@ -98,7 +98,7 @@ TEST(writer_sleeps_while_there_is_no_room)
 		/* Time enough to be woken. */
 		sched_yield();
 	}
-	await_sleep(&w);
+	await_sleep(&w.tid);
 	EXPECT_EQ(before, slept(w.tid));
 
 	/* With the last piece there is room. */
@@ -122,6 +122,7 @@ enum way { BLOCKING, POLL, EPOLL, EPOLL_EDGE };
  * @out: What it writes to.
  * @size: How much at a time.
  * @first: It begins.
+ * @tid: The thread, once it runs.
  * @rounds: How many it has done.
  * @ret: What went wrong, if anything.
  */
@@ -133,6 +134,7 @@ struct side {
 	int		out;
 	size_t		size;
 	bool		first;
+	pid_t		tid;
 	unsigned long	rounds;
 	int		ret;
 };
@@ -270,6 +272,34 @@ TEST_F_TIMEOUT(ways, reader_is_woken, 240)
 TEST_F_TIMEOUT(ways, writer_is_woken, 240)
 {
 	play_both(_metadata, self, variant->way, 3 * 4096);
+}
+
+static void *move_out(void *arg)
+{
+	struct side *s = arg;
+	int out = make_epoll(s->out, EPOLLOUT, s->way == EPOLL_EDGE);
+	char byte = 0;
+
+	__atomic_store_n(&s->tid, gettid(), __ATOMIC_RELEASE);
+	s->ret = move(s, &byte, false, out);
+	close(out);
+	return NULL;
+}
+
+/* A full pipe gets room by being made larger, without a reader. */
+TEST_F(ways, growing_wakes_writer)
+{
+	static const char page[4096];
+	struct side s = {
+		.way = variant->way, .out = self->there[1], .size = 1,
+	};
+
+	ASSERT_EQ(4096, write(self->there[1], page, sizeof(page)));
+	ASSERT_EQ(0, pthread_create(&s.thread, NULL, move_out, &s));
+	await_sleep(&s.tid);
+	ASSERT_EQ(8192, fcntl(self->there[1], F_SETPIPE_SZ, 8192));
+	ASSERT_EQ(0, pthread_join(s.thread, NULL));
+	EXPECT_EQ(0, s.ret);
 }
 
 TEST_HARNESS_MAIN
