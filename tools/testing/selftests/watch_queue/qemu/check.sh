@@ -179,7 +179,7 @@ check_debug()
 
 debug_guests()
 {
-	debug_guest check "${LIMIT:-3600}" "WQ_FUZZ_SECONDS=${FUZZ_SECONDS:-60}"
+	debug_guest check "${LIMIT:-3600}" "WQ_FUZZ_SECONDS=${FUZZ_SECONDS:-30}"
 	MEMORY=2G check_lsms 1800 page_poison=1
 }
 
