@@ -100,7 +100,7 @@ struct counts {
 };
 
 struct state {
-	const FIXTURE_VARIANT(fault) *path;
+	const FIXTURE_VARIANT(fault) * path;
 	uid_t			uid;
 	unsigned int		depth;
 	struct wq_faults	faults;
@@ -1297,7 +1297,7 @@ FIXTURE_TEARDOWN(fault)
 }
 
 /* Whether the call may fail so after that fault. */
-static bool error_is_due(const FIXTURE_VARIANT(fault) *path, enum wq_fault fault, long error)
+static bool error_is_due(const FIXTURE_VARIANT(fault) * path, enum wq_fault fault, long error)
 {
 	if (fault == WQ_FAULT_COPY)
 		return path->fails & BY_COPY && error == -EFAULT;
@@ -1311,7 +1311,7 @@ static bool error_is_due(const FIXTURE_VARIANT(fault) *path, enum wq_fault fault
 static enum wq_fault try_fault(struct __test_metadata *_metadata, struct state *s,
 			       unsigned int n, unsigned int failures[])
 {
-	const FIXTURE_VARIANT(fault) *path = s->path;
+	const FIXTURE_VARIANT(fault) * path = s->path;
 	struct counts before, ready, now;
 	enum wq_fault fault;
 	const char *what;
@@ -1412,7 +1412,7 @@ int main(int argc, char **argv)
 	int ret;
 
 	if (!geteuid())
-		missing = wq_faults_set();
+		wq_faults_set(&missing);
 	wq_sysctl_read("fs/pipe-max-size", &max);
 	wq_sysctl_read("fs/pipe-user-pages-soft", &soft);
 	ret = test_harness_run(argc, argv);

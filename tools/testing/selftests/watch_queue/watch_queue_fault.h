@@ -86,26 +86,28 @@ static inline int wq_fault_setting_save(struct wq_fault_setting *s)
 }
 
 /*
- * Makes the settings.  Returns NULL, or the option that is missing.  Without
+ * Makes the settings.  @missing is NULL then, or the option that is missing.  Without
  * CONFIG_FAULT_INJECTION_USERCOPY they can be made, but no copy fails.
  */
-static inline const char *wq_faults_set(void)
+static inline void wq_faults_set(const char **missing)
 {
 	struct wq_fault_setting *s;
 	int ret;
 
+	*missing = "CONFIG_FAULT_INJECTION";
 	if (access("/proc/self/fail-nth", F_OK))
-		return "CONFIG_FAULT_INJECTION";
+		return;
 	/* Whether it is mounted already or cannot be is seen when it is used. */
 	mount("debugfs", WQ_DEBUGFS, "debugfs", 0, NULL);
 	wq_for_each_fault_setting(s) {
 		ret = wq_fault_setting_save(s);
 		if (!ret)
 			ret = wq_fault_setting_write(s->path, s->text);
+		*missing = s->option;
 		if (ret && s->option)
-			return s->option;
+			return;
 	}
-	return NULL;
+	*missing = NULL;
 }
 
 /* Lets the settings be as they were. */

@@ -47,8 +47,8 @@ merge_counts()
 	local mode
 
 	for mode; do
-		gcov-tool merge -o "$DIR/merged" "$DIR/check" "$DIR/$mode" > "$DIR/merge.log" 2>&1 ||
-			die "$(cat "$DIR/merge.log")"
+		gcov-tool merge -o "$DIR/merged" "$DIR/check" "$DIR/$mode" \
+			> "$DIR/merge.log" 2>&1 || die "$(cat "$DIR/merge.log")"
 		rm -rf "$DIR/check"
 		mv "$DIR/merged" "$DIR/check"
 	done

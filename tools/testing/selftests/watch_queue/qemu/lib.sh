@@ -194,7 +194,8 @@ build_initramfs()
 	local dir
 
 	{
-		for dir in bin checked dev last lib lib/x86_64-linux-gnu lib64 lsm proc sys tests; do
+		for dir in bin checked dev last lib lib/x86_64-linux-gnu lib64 lsm proc sys \
+			tests; do
 			echo "dir /$dir 755 0 0"
 		done
 		echo "dir /tmp 1777 0 0"
