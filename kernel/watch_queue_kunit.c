@@ -1069,10 +1069,8 @@ static void watch_released_once(struct kunit *test)
  * @work: The task, on another processor than the test.
  * @timer: What interrupts it.
  * @rnd: When.
- * @within: Up to as many nanoseconds after its beginning.
  * @cpu: The task's processor.
- * @running: The task is between its beginning and its end.
- * @stalled: The time has come.
+ * @stalled: The task is interrupted, or else was done before.
  * @go_on: It may go on.
  */
 struct stall {
@@ -1080,9 +1078,7 @@ struct stall {
 	struct work_struct work;
 	struct hrtimer timer;
 	struct rnd_state rnd;
-	unsigned int within;
 	unsigned int cpu;
-	bool running;
 	bool stalled;
 	bool go_on;
 };
@@ -1093,12 +1089,6 @@ static enum hrtimer_restart stall_timer(struct hrtimer *timer)
 	struct stall *s = container_of(timer, struct stall, timer);
 	u64 until = ktime_get_ns() + 2 * NSEC_PER_MSEC;
 
-	/* Half of the times it should come too late, then all of the task is hit. */
-	if (READ_ONCE(s->running))
-		s->within += s->within / 16;
-	else
-		s->within -= s->within / 16;
-
 	/* Pairs with smp_load_acquire() in stall_begin(). */
 	smp_store_release(&s->stalled, true);
 	/* Pairs with smp_store_release() in stall_end(). */
@@ -1107,21 +1097,14 @@ static enum hrtimer_restart stall_timer(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-/* How @work begins... */
-static struct stall *stall_task_begin(struct work_struct *work)
+/* With this the task begins, to be interrupted soon. */
+static struct stall *stall_arm(struct work_struct *work)
 {
 	struct stall *s = container_of(work, struct stall, work);
-	unsigned int delay = prandom_u32_state(&s->rnd) % s->within;
+	unsigned int delay = prandom_u32_state(&s->rnd) % (100 * NSEC_PER_USEC);
 
-	WRITE_ONCE(s->running, true);
 	hrtimer_start(&s->timer, ns_to_ktime(delay), HRTIMER_MODE_REL_PINNED);
 	return s;
-}
-
-/* ... and ends. */
-static void stall_task_end(struct stall *s)
-{
-	WRITE_ONCE(s->running, false);
 }
 
 /* Have the task begin, and wait until it is interrupted. */
@@ -1159,48 +1142,48 @@ static struct stall *stall_new(struct kunit *test, work_func_t work)
 	hrtimer_init(&s->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED);
 	s->timer.function = stall_timer;
 	prandom_seed_state(&s->rnd, 1);
-	s->within = 20 * NSEC_PER_USEC;
 	return s;
 }
 
 static void stall_close(struct work_struct *work)
 {
-	struct stall *s = stall_task_begin(work);
+	struct stall *s = stall_arm(work);
 
 	queue_close(s->q);
-	stall_task_end(s);
 }
 
-/* An object may go wherever a pipe is in being closed: each watch ends once. */
+/*
+ * An object may go wherever a pipe is in being closed: each watch ends once.  There
+ * are so many of them for closing to take longer than the timer does.
+ */
 static void object_end_during_close(struct kunit *test)
 {
 	struct stall *s = stall_new(test, stall_close);
 	struct queue_under_test *q;
 	unsigned int round;
 
-	become_other_user(test, 50);
-	for (round = 0; round < 200; round++) {
+	become_other_user(test, 500);
+	for (round = 0; round < 40; round++) {
 		q = queue_open(test, 1);
 		watch_to_the_limit(test, q, OBJECT_ID + 1);
 		stall_begin(s, q);
 		object_end(q);
 		stall_end(s);
 
-		KUNIT_ASSERT_EQ(test, 50, atomic_read(&q->released));
+		KUNIT_ASSERT_EQ(test, 500, atomic_read(&q->released));
 		KUNIT_ASSERT_EQ(test, 0, watches_charged());
 	}
 }
 
 static void stall_post(struct work_struct *work)
 {
-	struct stall *s = stall_task_begin(work);
+	struct stall *s = stall_arm(work);
 	struct test_record rec;
-	unsigned int i;
 
 	record_make(&rec, 1, 8);
-	for (i = 0; i < 50 && !READ_ONCE(s->go_on); i++)
+	do {
 		post(s->q, &rec.watch);
-	stall_task_end(s);
+	} while (!READ_ONCE(s->stalled));
 }
 
 /* Wherever posting is interrupted, nothing comes after the REMOVAL record. */
@@ -1209,22 +1192,21 @@ static void removal_during_post(struct kunit *test)
 	struct stall *s = stall_new(test, stall_post);
 	struct queue_under_test *q = queue_open(test, 1);
 	struct watch_notification *buffer = buffer_alloc(test);
-	unsigned int round, i, last;
+	unsigned int round, last;
 	ssize_t len;
 
-	for (round = 0; round < 200; round++) {
+	for (round = 0; round < 100; round++) {
 		stall_begin(s, q);
+		/* Make room, lest the REMOVAL record gets lost. */
+		KUNIT_EXPECT_NE(test, 0, read_queue(q, buffer, BUFFER_SIZE));
 		KUNIT_EXPECT_EQ(test, 0, stop_watching(q));
 		stall_end(s);
 
-		/* As many records of 8 bytes as were posted, and one of 16. */
+		/* At most the record that was about to be posted is before it. */
 		len = read_queue(q, buffer, BUFFER_SIZE);
 		KUNIT_ASSERT_GE(test, len, 16);
-		KUNIT_ASSERT_EQ(test, -EAGAIN, read_queue(q, buffer, BUFFER_SIZE));
+		KUNIT_ASSERT_LE(test, len, 24);
 		last = len / 8 - 2;
-		for (i = 0; i < last; i++)
-			KUNIT_ASSERT_EQ(test, WATCH_TYPE_KEY_NOTIFY,
-					record_type(&buffer[i]));
 		KUNIT_ASSERT_EQ(test, WATCH_TYPE_META, record_type(&buffer[last]));
 		KUNIT_ASSERT_EQ(test, 16, record_length(&buffer[last]));
 		KUNIT_ASSERT_EQ(test, 0, watch_add(test, q, q->wlist, OBJECT_ID, 1));
