@@ -953,7 +953,7 @@ static long fuzz_child(struct fz_thread *t)
 
 /* ---- A round ---- */
 
-#define OPS_PER_ROUND	400
+#define OPS_PER_ROUND	250
 #define KICK_MS		20
 
 static void *fuzz_thread(void *arg)

@@ -4,6 +4,8 @@
  *
  * A wake-up that gets lost leaves both sides waiting for each other, which ends with
  * the test's time.  To lose one takes two processors.
+ *
+ * WQ_TURNS in the environment changes how often they wait for each other.
  */
 #define _GNU_SOURCE
 #include <poll.h>
@@ -13,8 +15,8 @@
 
 #include "../kselftest_harness.h"
 #include "watch_queue_util.h"
+#include "watch_queue_keys.h"
 
-#define ROUNDS		5000
 #define PIECE		16
 
 /* ---- Waking for nothing ---- */
@@ -123,6 +125,7 @@ enum way { BLOCKING, POLL, EPOLL, EPOLL_EDGE };
  * @size: How much at a time.
  * @first: It begins.
  * @tid: The thread, once it runs.
+ * @turns: How many rounds there are.
  * @rounds: How many it has done.
  * @ret: What went wrong, if anything.
  */
@@ -135,6 +138,7 @@ struct side {
 	size_t		size;
 	bool		first;
 	pid_t		tid;
+	unsigned long	turns;
 	unsigned long	rounds;
 	int		ret;
 };
@@ -196,10 +200,10 @@ static void *play(void *arg)
 	out = make_epoll(s->out, EPOLLOUT, s->way == EPOLL_EDGE);
 	if (s->first)
 		s->ret = move(s, buf, false, out);
-	while (!s->ret && s->rounds < ROUNDS) {
+	while (!s->ret && s->rounds < s->turns) {
 		s->ret = move(s, buf, true, in);
 		s->rounds++;
-		if (!s->ret && (!s->first || s->rounds < ROUNDS))
+		if (!s->ret && (!s->first || s->rounds < s->turns))
 			s->ret = move(s, buf, false, out);
 	}
 	close(in);
@@ -253,12 +257,13 @@ static void play_both(struct __test_metadata *_metadata, FIXTURE_DATA(ways) * se
 	for (i = 0; i < 2; i++) {
 		sides[i].way = way;
 		sides[i].size = size;
+		sides[i].turns = wq_env("WQ_TURNS", 2000);
 		ASSERT_EQ(0, pthread_create(&sides[i].thread, NULL, play, &sides[i]));
 	}
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, pthread_join(sides[i].thread, NULL));
 		EXPECT_EQ(0, sides[i].ret);
-		EXPECT_EQ(ROUNDS, sides[i].rounds);
+		EXPECT_EQ(sides[i].turns, sides[i].rounds);
 	}
 }
 

@@ -162,6 +162,14 @@ static uint64_t long_stress_end(void)
 	return now + 3 * (wq_stress_end() - now);
 }
 
+/* Whether the time is not over, or the worker has not done anything yet. */
+static bool goes_on(const struct wq_worker *w, uint64_t end)
+{
+	if (__atomic_load_n(&w->ret, __ATOMIC_RELAXED))
+		return false;
+	return wq_now_ms() < end || !__atomic_load_n(&w->rounds, __ATOMIC_RELAXED);
+}
+
 /* Waits until the time is over and each worker has done more than it could leak. */
 static void await_workers(const struct wq_worker *workers, int nr, uint64_t end)
 {
@@ -217,7 +225,7 @@ TEST_F_TIMEOUT(race, resize_against_post_and_read, 120)
 	ASSERT_EQ(0, wq_seq_watch(&self->seq, self->fds[0]));
 	ASSERT_EQ(0, wq_worker_start(&poster, post_next, self, &self->stop));
 	ASSERT_EQ(0, wq_worker_start(&resizer, resize, &r, &self->stop));
-	while (wq_now_ms() < end)
+	while (goes_on(&resizer, end))
 		ASSERT_EQ(0, read_next(self, 16 + wq_random(&random, 1000)));
 	wq_stop(&self->stop);
 	ASSERT_EQ(0, wq_worker_end(&poster));
@@ -226,7 +234,6 @@ TEST_F_TIMEOUT(race, resize_against_post_and_read, 120)
 	while (wq_readable(self->fds[0]))
 		ASSERT_EQ(0, read_next(self, 4096));
 	EXPECT_EQ(self->posted, self->next);
-	EXPECT_LT(0U, resizer.rounds);
 }
 
 struct filterer {
@@ -265,7 +272,7 @@ TEST_F_TIMEOUT(race, filter_against_post, 120)
 	ASSERT_EQ(0, wq_seq_watch(&self->seq, self->fds[0]));
 	ASSERT_EQ(0, wq_worker_start(&poster, post_next, self, &self->stop));
 	ASSERT_EQ(0, wq_worker_start(&filterer, change_filter, &f, &self->stop));
-	while (wq_now_ms() < end) {
+	while (goes_on(&filterer, end)) {
 		len = wq_read(self->fds[0], buf, sizeof(buf));
 		if (len == -EAGAIN)
 			continue;
@@ -283,7 +290,6 @@ TEST_F_TIMEOUT(race, filter_against_post, 120)
 	wq_stop(&self->stop);
 	ASSERT_EQ(0, wq_worker_end(&poster));
 	ASSERT_EQ(0, wq_worker_end(&filterer));
-	EXPECT_LT(0U, filterer.rounds);
 
 	/* Without a filter everything comes again. */
 	ASSERT_EQ(0, wq_set_filter(self->fds[0], NULL));
@@ -331,7 +337,7 @@ TEST_F_TIMEOUT(race, filters_that_agree_against_post, 120)
 	ASSERT_EQ(0, wq_seq_watch(&self->seq, self->fds[0]));
 	ASSERT_EQ(0, wq_worker_start(&poster, post_next, self, &self->stop));
 	ASSERT_EQ(0, wq_worker_start(&filterer, change_rules, &f, &self->stop));
-	while (wq_now_ms() < end)
+	while (goes_on(&filterer, end))
 		ASSERT_EQ(0, read_next(self, 4096));
 	wq_stop(&self->stop);
 	ASSERT_EQ(0, wq_worker_end(&poster));
@@ -339,7 +345,6 @@ TEST_F_TIMEOUT(race, filters_that_agree_against_post, 120)
 	while (wq_readable(self->fds[0]))
 		ASSERT_EQ(0, read_next(self, 4096));
 	EXPECT_EQ(self->posted, self->next);
-	EXPECT_LT(0U, filterer.rounds);
 }
 
 /*
@@ -478,7 +483,7 @@ static int visit(void *arg)
 	return ret;
 }
 
-TEST_F_TIMEOUT(race, close_against_post, 120)
+TEST_F_TIMEOUT(race, close_against_post, 240)
 {
 	struct wq_worker poster, visitor[3];
 	uint64_t end = wq_stress_end(), records = 0;
@@ -562,7 +567,7 @@ TEST_F_TIMEOUT(race, many_queues_on_one_key, 120)
 		ASSERT_EQ(0, wq_worker_start(&poster[i], touch_first, self,
 					     &self->stop));
 	ASSERT_EQ(0, wq_worker_start(&visitor, visit, &v, &self->stop));
-	for (i = 0; wq_now_ms() < end; i = (i + 1) % QUEUES) {
+	for (i = 0; goes_on(&visitor, end); i = (i + 1) % QUEUES) {
 		ret = watcher_read(&w[i], key);
 		if (ret != -EAGAIN)
 			ASSERT_EQ(0, ret);
@@ -571,7 +576,6 @@ TEST_F_TIMEOUT(race, many_queues_on_one_key, 120)
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, wq_worker_end(&poster[i]));
 	ASSERT_EQ(0, wq_worker_end(&visitor));
-	EXPECT_LT(0U, visitor.rounds);
 
 	for (i = 0; i < QUEUES; i++) {
 		while (wq_readable(w[i].fds[0]))
@@ -1287,7 +1291,7 @@ TEST_F_TIMEOUT(race, cpu_off_and_on_against_everything, 240)
 	ASSERT_EQ(0, wq_worker_start(&visitor, visit_there, &v, &self->stop));
 
 	end = wq_stress_end();
-	for (i = 0; wq_now_ms() < end || i < 10; i++) {
+	for (i = 0; goes_on(&visitor, end) || i < 10; i++) {
 		ASSERT_EQ(0, set_cpu(self->cpu_online, false));
 		sched_yield();
 		ASSERT_EQ(0, set_cpu(self->cpu_online, true));
@@ -1299,7 +1303,6 @@ TEST_F_TIMEOUT(race, cpu_off_and_on_against_everything, 240)
 	ASSERT_EQ(0, wq_close_end(&self->fds[1]));
 	ASSERT_EQ(0, wq_call_end(&call));
 	EXPECT_EQ(self->posted, self->next);
-	EXPECT_LT(0U, visitor.rounds);
 	EXPECT_EQ(0, guard_end(&guard));
 	TH_LOG("%u times off and on, %llu events", i, (unsigned long long)self->posted);
 }
@@ -1457,7 +1460,7 @@ static int send_and_drop(void *arg)
 }
 
 /* One that is never received is closed with the socket. */
-TEST_F_TIMEOUT(race, end_lost_in_socket_against_post, 120)
+TEST_F_TIMEOUT(race, end_lost_in_socket_against_post, 240)
 {
 	struct wq_worker poster, sender;
 	uint64_t end = wq_stress_end();
