@@ -9,7 +9,8 @@
  * it was posted with, none comes behind the REMOVAL of its watch, and each watch
  * goes exactly once.  Run it with all the kernel's checks, too.
  *
- * WQ_SECONDS in the environment changes how long each test lasts.
+ * WQ_SECONDS in the environment changes how long each test lasts; with WQ_HOTPLUG=0
+ * no CPU is taken off-line.
  */
 #define _GNU_SOURCE
 #include <sys/epoll.h>
@@ -593,11 +594,14 @@ struct joiner {
 	unsigned int tag;
 };
 
-/* What happens from the watch on is told, and then its end. */
+/*
+ * What happens from the watch on is told, and then its end.  Where the others have the
+ * processors for long in between, some of it is lost.
+ */
 static int join_and_leave(void *arg)
 {
 	struct joiner *j = arg;
-	uint64_t records = 0, removals = 0;
+	uint64_t records = 0, removals = 0, lost = 0;
 	struct wq_record r;
 	char buf[4096];
 	ssize_t len;
@@ -613,9 +617,11 @@ static int join_and_leave(void *arg)
 		return ret;
 	while ((len = wq_read(j->fds[0], buf, sizeof(buf))) > 0) {
 		wq_for_each_record(r, pos, buf, len) {
-			if (r.tag != j->tag % 256 || removals)
+			if (wq_is_loss_of(&r, r.lost))
+				lost += r.lost;
+			else if (r.tag != j->tag % 256 || removals)
 				break;
-			if (wq_is_removal(&r))
+			else if (wq_is_removal(&r))
 				removals++;
 			else if (wq_is_key(&r, NOTIFY_KEY_SETATTR, j->key))
 				records++;
@@ -627,7 +633,7 @@ static int join_and_leave(void *arg)
 	}
 	if (len != -EAGAIN)
 		return len;
-	return records && removals ? 0 : -ENODATA;
+	return records && (removals || lost) ? 0 : -ENODATA;
 }
 
 /* Several queues start and stop watching one key at once: each is told its part. */
@@ -643,7 +649,6 @@ TEST_F_TIMEOUT(race, watch_against_watch, 240)
 		j[i].key = self->seq.keys[0];
 		j[i].tag = i;
 		ASSERT_EQ(0, wq_pipe(j[i].fds, O_NONBLOCK));
-		/* Large enough for nothing to be lost. */
 		ASSERT_EQ(0, wq_set_size(j[i].fds[0], 4096));
 		ASSERT_EQ(0, wq_worker_start(&joiner[i], join_and_leave, &j[i],
 					     &self->stop));
@@ -688,7 +693,7 @@ TEST_F_TIMEOUT(race, watch_against_close_and_post, 240)
 
 	ASSERT_EQ(0, wq_worker_start(&poster, touch_few, self, &self->stop));
 	ASSERT_EQ(0, wq_worker_start(&passer, pass_by, &p, &self->stop));
-	for (i = 0; wq_now_ms() < end || watches <= FEW; i++) {
+	for (i = 0; wq_now_ms() < end || !watches || !late; i++) {
 		ret = wq_watch_key(self->seq.keys[i % 4],
 				   __atomic_load_n(&p.fd, __ATOMIC_RELAXED), i % 256);
 		ASSERT_TRUE(ret == 0 || ret == -EBUSY || ret == -EBADF)
@@ -699,7 +704,6 @@ TEST_F_TIMEOUT(race, watch_against_close_and_post, 240)
 	wq_stop(&self->stop);
 	ASSERT_EQ(0, wq_worker_end(&poster));
 	ASSERT_EQ(0, wq_worker_end(&passer));
-	EXPECT_LT(0U, late);
 }
 
 /* ---- Against the end of a key ---- */
@@ -961,12 +965,14 @@ struct first {
 static long watch_together(void *arg)
 {
 	struct first *f = arg;
-	int i, ret = 0;
+	int i, spins, ret = 0;
 
 	for (i = 0; !ret && i < NEW_KEYS; i++) {
 		__atomic_fetch_add(f->arrived, 1, __ATOMIC_RELAXED);
-		while (__atomic_load_n(f->arrived, __ATOMIC_RELAXED) < 2 * (i + 1))
-			;
+		for (spins = 0; __atomic_load_n(f->arrived, __ATOMIC_RELAXED) <
+				2 * (i + 1); spins++)
+			if (spins > 1000)
+				sched_yield();
 		ret = wq_watch_key(f->keys[i], f->fds[0], i);
 	}
 	/* Should this one have failed, the other need not wait. */
@@ -986,7 +992,7 @@ TEST_F_TIMEOUT(race, first_watch_against_first_watch, 240)
 
 	ring = wq_add_keyring("new", self->ring);
 	ASSERT_LT(0, ring);
-	for (rounds = 0; wq_now_ms() < end || rounds < 10; rounds++) {
+	for (rounds = 0; wq_now_ms() < end || !rounds; rounds++) {
 		for (i = 0; i < NEW_KEYS; i++) {
 			snprintf(desc, sizeof(desc), "new%d", i);
 			keys[i] = make_key(desc, ring);
@@ -999,8 +1005,10 @@ TEST_F_TIMEOUT(race, first_watch_against_first_watch, 240)
 			ASSERT_EQ(0, wq_pipe(f[i].fds, O_NONBLOCK));
 			ASSERT_EQ(0, wq_call_start(&call[i], watch_together, &f[i]));
 		}
-		for (i = 0; i < 2; i++)
-			ASSERT_EQ(0, wq_call_end(&call[i]));
+		for (i = 0; i < 2; i++) {
+			ASSERT_EQ(0, pthread_join(call[i].thread, NULL));
+			ASSERT_EQ(0, call[i].ret);
+		}
 		for (i = 0; i < NEW_KEYS; i++)
 			ASSERT_EQ(0, wq_touch(keys[i]));
 		for (i = 0; i < 2; i++) {
@@ -1283,6 +1291,8 @@ TEST_F_TIMEOUT(race, cpu_off_and_on_against_everything, 240)
 
 	if (self->cpu_online < 0)
 		SKIP(return, "cannot take CPU 1 off-line: needs root, and two CPUs");
+	if (!wq_env("WQ_HOTPLUG", 1))
+		SKIP(return, "WQ_HOTPLUG is 0");
 	ASSERT_EQ(0, guard_start(&guard, self));
 	ASSERT_LE(0, wq_set_nonblock(self->fds[0], false));
 	ASSERT_EQ(0, wq_seq_watch(&self->seq, self->fds[0]));
@@ -1291,7 +1301,7 @@ TEST_F_TIMEOUT(race, cpu_off_and_on_against_everything, 240)
 	ASSERT_EQ(0, wq_worker_start(&visitor, visit_there, &v, &self->stop));
 
 	end = wq_stress_end();
-	for (i = 0; goes_on(&visitor, end) || i < 10; i++) {
+	for (i = 0; goes_on(&visitor, end) || i < 3; i++) {
 		ASSERT_EQ(0, set_cpu(self->cpu_online, false));
 		sched_yield();
 		ASSERT_EQ(0, set_cpu(self->cpu_online, true));
