@@ -295,6 +295,9 @@ static void record_const_many_watchers(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 16, read_queue(other, out, BUFFER_SIZE));
 	KUNIT_EXPECT_EQ(test, 3, record_tag(&out->watch));
 	KUNIT_EXPECT_EQ(test, 2, out->aux);
+	/* When built-in tests run, read-only memory can still be written. */
+	KUNIT_EXPECT_EQ(test, 16 | 0x77 << WATCH_INFO_ID__SHIFT,
+			READ_ONCE(rec.watch.info));
 }
 
 /* Interrupts that were off when a record was posted stay off. */

@@ -819,6 +819,60 @@ TEST_F(cgroup, pages_are_charged)
 	EXPECT_GE(before + slack, after);
 }
 
+/* Whether no more than @bytes are charged, once RCU has freed what it still has. */
+static bool await_memory(int dir, long bytes)
+{
+	const uint64_t end = wq_now_ms() + WQ_PATIENCE_MS;
+
+	while (cgroup_memory(dir) > bytes && wq_now_ms() < end)
+		sched_yield();
+	return cgroup_memory(dir) <= bytes;
+}
+
+/* What passes through a queue leaves nothing behind, however much it is. */
+TEST_F(cgroup, reading_leaves_nothing_behind)
+{
+	const long slack = 64L * getpagesize() * sysconf(_SC_NPROCESSORS_CONF);
+	const unsigned long pages = 4 * slack / getpagesize();
+	unsigned long records = 0;
+	struct wq_tally tally = {};
+	long before;
+	int key;
+
+	WQ_REQUIRE_KEYS();
+	key = wq_pipe_with_key(self->fds, 0, 0);
+	ASSERT_LT(0, key);
+	/* Several pages at a time: one that is never full is never done with. */
+	ASSERT_EQ(0, wq_set_size(self->fds[0], 512));
+	before = cgroup_memory(self->child);
+	while (records < pages * getpagesize() / WQ_KEY_RECORD) {
+		ASSERT_EQ(0, wq_touch_n(key, 4000));
+		records += 4000;
+		ASSERT_EQ(0, wq_drain(self->fds[0], &tally));
+	}
+	EXPECT_EQ(records, tally.records);
+	EXPECT_TRUE(await_memory(self->child, before + slack));
+}
+
+/* Nor does a new size that is refused, for what is queued does not fit. */
+TEST_F(cgroup, busy_leaves_no_memory_behind)
+{
+	const long slack = 64L * getpagesize() * sysconf(_SC_NPROCESSORS_CONF);
+	const long tries = 4 * slack / (wq_pages(499) * getpagesize());
+	long before;
+	int key, i;
+
+	WQ_REQUIRE_KEYS();
+	key = wq_pipe_with_key(self->fds, 0, 0);
+	ASSERT_LT(0, key);
+	ASSERT_EQ(0, wq_set_size(self->fds[0], 512));
+	ASSERT_EQ(0, wq_touch_n(key, wq_key_records(500)));
+	before = cgroup_memory(self->child);
+	for (i = 0; i < tries; i++)
+		ASSERT_EQ(-EBUSY, wq_set_size(self->fds[0], 499));
+	EXPECT_TRUE(await_memory(self->child, before + slack));
+}
+
 /* So are those of pipes that nobody has set a size for. */
 TEST_F(cgroup, default_pages_are_charged)
 {
@@ -844,28 +898,58 @@ TEST_F(cgroup, default_pages_are_charged)
 	EXPECT_LE(bytes - slack, during - before);
 	for (i = 0; i < NR; i++)
 		wq_close(fds[i]);
-	EXPECT_GT(during - bytes / 2, cgroup_memory(self->child));
+	EXPECT_TRUE(await_memory(self->child, before + slack));
 	free(fds);
 }
 
 /* Where the cgroup has no room left, SET_SIZE is ENOMEM and changes nothing. */
 TEST_F(cgroup, no_room)
 {
+	const long slack = 64L * getpagesize() * sysconf(_SC_NPROCESSORS_CONF);
 	struct watch_queue_info before, after;
 	char text[32];
+	long memory;
 
 	ASSERT_EQ(0, wq_pipe(self->fds, 0));
 	ASSERT_EQ(0, wq_get_info(self->fds[0], &before));
-	snprintf(text, sizeof(text), "%ld",
-		 cgroup_memory(self->child) + (2L << 20));
+	memory = cgroup_memory(self->child);
+	snprintf(text, sizeof(text), "%ld", memory + 4 * slack);
 	ASSERT_EQ(0, cgroup_write(self->child, "memory.max", text));
 
 	EXPECT_EQ(-ENOMEM, wq_set_size(self->fds[0], CGROUP_DEPTH));
 	ASSERT_EQ(0, wq_get_info(self->fds[0], &after));
 	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
 	EXPECT_EQ(wq_pages(WQ_DEFAULT_DEPTH), pages_of(self->fds[0]));
+	EXPECT_TRUE(await_memory(self->child, memory + slack));
 	ASSERT_EQ(0, cgroup_write(self->child, "memory.max", "max"));
 	EXPECT_EQ(0, wq_set_size(self->fds[0], CGROUP_DEPTH));
+}
+
+/* Nor does it keep what the user was charged for, so as much is left as before. */
+TEST_F(cgroup, no_room_for_a_user)
+{
+	struct watch_queue_info before, after;
+	unsigned long largest;
+	char text[32];
+	int i;
+
+	REQUIRE_LIMITS();
+	ASSERT_EQ(0, limits_set(&(struct limits){ .max = 256, .soft = 300 }));
+	ASSERT_EQ(0, become(WQ_NOBODY));
+	ASSERT_EQ(0, wq_pipe(self->fds, 0));
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &before));
+	largest = before.max_depth;
+	ASSERT_EQ(0, become(0));
+	snprintf(text, sizeof(text), "%ld", cgroup_memory(self->child) +
+		 largest * WQ_BYTES_PER_RECORD / 2);
+	ASSERT_EQ(0, cgroup_write(self->child, "memory.max", text));
+	ASSERT_EQ(0, become(WQ_NOBODY));
+
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(-ENOMEM, wq_set_size(self->fds[0], largest));
+	ASSERT_EQ(0, wq_get_info(self->fds[0], &after));
+	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
+	ASSERT_EQ(0, limits_restore());
 }
 
 int main(int argc, char **argv)
