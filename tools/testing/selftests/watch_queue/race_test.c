@@ -971,7 +971,7 @@ static long watch_together(void *arg)
 		__atomic_fetch_add(f->arrived, 1, __ATOMIC_RELAXED);
 		for (spins = 0; __atomic_load_n(f->arrived, __ATOMIC_RELAXED) <
 				2 * (i + 1); spins++)
-			if (spins > 1000)
+			if (spins > 100000)
 				sched_yield();
 		ret = wq_watch_key(f->keys[i], f->fds[0], i);
 	}
