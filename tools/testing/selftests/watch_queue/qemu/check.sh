@@ -186,13 +186,14 @@ debug_guests()
 check_faults()
 {
 	debug_kernel
-	later debug_guest check 1800 "$(only fault_test)"
+	later debug_guest check 1800 LIMIT=1700 "$(only fault_test)"
 }
 
 check_races()
 {
 	debug_kernel
-	later debug_guest check 3600 WQ_SECONDS=60 "$(only race_test conservation_test wait_test)"
+	later debug_guest check 7200 LIMIT=3600 WQ_SECONDS=60 \
+		"$(only race_test conservation_test wait_test)"
 }
 
 check_fuzz()
