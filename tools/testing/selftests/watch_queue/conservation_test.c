@@ -213,7 +213,7 @@ TEST_F_TIMEOUT(conservation, records_and_losses_are_all_events, 600)
 	const unsigned long full = self->room * WQ_KEY_RECORD + WQ_LOSS_RECORD;
 	unsigned long total = 0, drained = 0, read = 0, rounds = 0;
 	struct watch_queue_info info;
-	uint64_t start = wq_now_ms();
+	long start = wq_now_ms();
 	struct producer *p;
 	int i;
 
@@ -253,9 +253,9 @@ TEST_F_TIMEOUT(conservation, records_and_losses_are_all_events, 600)
 	EXPECT_EQ(self->lost, info.lost);
 	EXPECT_EQ(0U, info.queued);
 
-	TH_LOG("%lu made, %lu read, %llu lost at %lu places, %lu rounds, %llu ms",
+	TH_LOG("%lu made, %lu read, %llu lost at %lu places, %lu rounds, %ld ms",
 	       total, read, (unsigned long long)self->lost, self->losses, rounds,
-	       (unsigned long long)(wq_now_ms() - start));
+	       wq_now_ms() - start);
 }
 
 TEST_HARNESS_MAIN

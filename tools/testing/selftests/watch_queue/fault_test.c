@@ -286,7 +286,7 @@ static const char *changed(const struct counts *before, const struct counts *now
 /* As changed(); what keys leave behind takes its time. */
 static const char *changed_for_good(struct state *s, const struct counts *before)
 {
-	__u64 end = wq_now_ms() + WQ_PATIENCE_MS;
+	long end = wq_now_ms() + WQ_PATIENCE_MS;
 	struct counts now;
 	const char *what;
 

@@ -1303,7 +1303,7 @@ FIXTURE_TEARDOWN_PARENT(fuzz)
 
 static void fuzz(struct __test_metadata *_metadata, bool has_disk, bool faults)
 {
-	const unsigned int first = fz_env("WQ_SEED", 1);
+	const unsigned int first = wq_env("WQ_SEED", 1);
 	unsigned int seed = first, i;
 	long end = fz_end_of_test();
 	struct fz_world *world;
@@ -1318,7 +1318,7 @@ static void fuzz(struct __test_metadata *_metadata, bool has_disk, bool faults)
 	if (has_disk)
 		ASSERT_EQ(0, wq_disk_open(&world->disk, DISK_NAME));
 	world->faults = faults;
-	world->threads = fz_env("WQ_THREADS", FZ_THREADS);
+	world->threads = wq_env("WQ_THREADS", FZ_THREADS);
 	ASSERT_LE(ARRAY_SIZE(ops), ARRAY_SIZE(world->counts));
 	ASSERT_LE(1, world->threads);
 	ASSERT_LE(world->threads, FZ_THREADS_MAX);

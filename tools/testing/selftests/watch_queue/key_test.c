@@ -899,7 +899,7 @@ static int spoil_by_revocation(int key)
 /* It takes a second, for that is what time-outs are counted in. */
 static int spoil_by_expiry(int key)
 {
-	__u64 end = wq_now_ms() + WQ_PATIENCE_MS;
+	long end = wq_now_ms() + WQ_PATIENCE_MS;
 	int ret;
 
 	ret = wq_keyctl(KEYCTL_SET_TIMEOUT, key, 1, 0, 0);

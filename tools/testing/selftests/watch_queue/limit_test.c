@@ -822,7 +822,7 @@ TEST_F(cgroup, pages_are_charged)
 /* Whether no more than @bytes are charged, once RCU has freed what it still has. */
 static bool await_memory(int dir, long bytes)
 {
-	const uint64_t end = wq_now_ms() + WQ_PATIENCE_MS;
+	const long end = wq_now_ms() + WQ_PATIENCE_MS;
 
 	while (cgroup_memory(dir) > bytes && wq_now_ms() < end)
 		sched_yield();

@@ -578,7 +578,7 @@ FIXTURE_TEARDOWN_PARENT(model)
 
 TEST_F_TIMEOUT(model, agrees, FZ_NO_TIMEOUT)
 {
-	const unsigned int first = fz_env("WQ_SEED", 1);
+	const unsigned int first = wq_env("WQ_SEED", 1);
 	unsigned int seed = first;
 	static struct world x;
 	long end = fz_end_of_test();

@@ -45,7 +45,7 @@ FIXTURE(race)
 /* The keys of the last test may be on their way out, but count still. */
 static int make_seq(struct wq_seq *seq)
 {
-	uint64_t end = wq_now_ms() + WQ_PATIENCE_MS;
+	long end = wq_now_ms() + WQ_PATIENCE_MS;
 	int ret;
 
 	do {
@@ -77,7 +77,7 @@ static int watches_left(const struct wq_seq *seq)
 /* As a REMOVAL is told just before the watch is gone, that may take a moment. */
 static int await_watches_left(const struct wq_seq *seq, int expected)
 {
-	uint64_t end = wq_now_ms() + WQ_PATIENCE_MS;
+	long end = wq_now_ms() + WQ_PATIENCE_MS;
 	int n;
 
 	do {
@@ -156,15 +156,15 @@ static int read_next(FIXTURE_DATA(race) * const self, size_t size)
 }
 
 /* As wq_stress_end(), for what takes longer to go wrong. */
-static uint64_t long_stress_end(void)
+static long long_stress_end(void)
 {
-	uint64_t now = wq_now_ms();
+	long now = wq_now_ms();
 
 	return now + 3 * (wq_stress_end() - now);
 }
 
 /* Whether the time is not over, or the worker has not done anything yet. */
-static bool goes_on(const struct wq_worker *w, uint64_t end)
+static bool goes_on(const struct wq_worker *w, long end)
 {
 	if (__atomic_load_n(&w->ret, __ATOMIC_RELAXED))
 		return false;
@@ -172,7 +172,7 @@ static bool goes_on(const struct wq_worker *w, uint64_t end)
 }
 
 /* Waits until the time is over and each worker has done more than it could leak. */
-static void await_workers(const struct wq_worker *workers, int nr, uint64_t end)
+static void await_workers(const struct wq_worker *workers, int nr, long end)
 {
 	const struct wq_worker *w;
 
@@ -188,7 +188,7 @@ static void await_workers(const struct wq_worker *workers, int nr, uint64_t end)
 /* A record can be seen only when all of it is there. */
 TEST_F_TIMEOUT(race, read_against_post, 120)
 {
-	uint64_t end = wq_stress_end();
+	long end = wq_stress_end();
 	struct wq_worker poster;
 
 	ASSERT_EQ(0, wq_seq_watch(&self->seq, self->fds[0]));
@@ -220,7 +220,7 @@ TEST_F_TIMEOUT(race, resize_against_post_and_read, 120)
 {
 	struct resizer r = { .fd = self->fds[0], .random = 1 };
 	struct wq_worker poster, resizer;
-	uint64_t end = wq_stress_end();
+	long end = wq_stress_end();
 	unsigned int random = 2;
 
 	ASSERT_EQ(0, wq_seq_watch(&self->seq, self->fds[0]));
@@ -264,7 +264,7 @@ TEST_F_TIMEOUT(race, filter_against_post, 120)
 {
 	struct filterer f = { .fd = self->fds[0] };
 	struct wq_worker poster, filterer;
-	uint64_t end = wq_stress_end();
+	long end = wq_stress_end();
 	struct wq_record r;
 	char buf[1024];
 	ssize_t len;
@@ -333,7 +333,7 @@ TEST_F_TIMEOUT(race, filters_that_agree_against_post, 120)
 {
 	struct filterer f = { .fd = self->fds[0] };
 	struct wq_worker poster, filterer;
-	uint64_t end = wq_stress_end();
+	long end = wq_stress_end();
 
 	ASSERT_EQ(0, wq_seq_watch(&self->seq, self->fds[0]));
 	ASSERT_EQ(0, wq_worker_start(&poster, post_next, self, &self->stop));
@@ -356,7 +356,8 @@ TEST_F_TIMEOUT(race, filters_that_agree_against_post, 120)
 TEST_F_TIMEOUT(race, unwatch_against_post, 120)
 {
 	struct wq_worker poster[2];
-	uint64_t end = wq_stress_end(), records = 0;
+	long end = wq_stress_end();
+	uint64_t records = 0;
 	unsigned int random = 1, i, n;
 	int key = self->seq.keys[0];
 	struct wq_record r;
@@ -487,7 +488,8 @@ static int visit(void *arg)
 TEST_F_TIMEOUT(race, close_against_post, 240)
 {
 	struct wq_worker poster, visitor[3];
-	uint64_t end = wq_stress_end(), records = 0;
+	long end = wq_stress_end();
+	uint64_t records = 0;
 	struct visitor v[3];
 	int i;
 
@@ -554,7 +556,7 @@ TEST_F_TIMEOUT(race, many_queues_on_one_key, 120)
 {
 	struct visitor v = { .seq = &self->seq, .random = 5 };
 	struct wq_worker poster[2], visitor;
-	uint64_t end = wq_stress_end();
+	long end = wq_stress_end();
 	struct watcher w[QUEUES] = {};
 	int key = self->seq.keys[0], i, ret;
 
@@ -641,7 +643,7 @@ TEST_F_TIMEOUT(race, watch_against_watch, 240)
 {
 	enum { JOINERS = 3 };
 	struct wq_worker joiner[JOINERS];
-	uint64_t end = long_stress_end();
+	long end = long_stress_end();
 	struct joiner j[JOINERS];
 	int i;
 
@@ -688,7 +690,8 @@ TEST_F_TIMEOUT(race, watch_against_close_and_post, 240)
 {
 	struct passer_by p = { .fd = -1 };
 	struct wq_worker poster, passer;
-	uint64_t end = long_stress_end(), watches = 0, late = 0;
+	long end = long_stress_end();
+	uint64_t watches = 0, late = 0;
 	int i, ret;
 
 	ASSERT_EQ(0, wq_worker_start(&poster, touch_few, self, &self->stop));
@@ -754,7 +757,7 @@ static int role_start(struct role *role, void (*fn)(struct destruction *d),
 /* Makes a key; those of the rounds before may still count. */
 static int make_key(const char *desc, int ring)
 {
-	uint64_t end = wq_now_ms() + WQ_PATIENCE_MS;
+	long end = wq_now_ms() + WQ_PATIENCE_MS;
 	int key;
 
 	do {
@@ -845,7 +848,7 @@ static void touch_keys(struct destruction *d)
 /* By turns at once, or when the kernel has begun to go through the watches. */
 static void close_queues(struct destruction *d)
 {
-	uint64_t end = wq_now_ms() + WQ_PATIENCE_MS;
+	long end = wq_now_ms() + WQ_PATIENCE_MS;
 	int i;
 
 	if (d->round % 3)
@@ -862,7 +865,7 @@ static void close_queues(struct destruction *d)
 TEST_F_TIMEOUT(race, close_against_post_and_destruction, 120)
 {
 	struct role destroyer, closer, toucher;
-	uint64_t end = wq_stress_end();
+	long end = wq_stress_end();
 	struct destruction d = {};
 	int i;
 
@@ -904,7 +907,7 @@ TEST_F_TIMEOUT(race, close_against_post_and_destruction, 120)
 /* Keys go while their watches are removed on request: one of the two tells. */
 TEST_F_TIMEOUT(race, unwatch_against_destruction, 120)
 {
-	uint64_t end = wq_stress_end();
+	long end = wq_stress_end();
 	struct destruction d = {};
 	struct role destroyer;
 	int i, ret;
@@ -936,7 +939,7 @@ TEST_F_TIMEOUT(race, unwatch_against_destruction, 120)
 /* The queue closes first, then the keys go: nothing is left that could tell. */
 TEST_F_TIMEOUT(race, destruction_after_close, 120)
 {
-	uint64_t end = wq_stress_end();
+	long end = wq_stress_end();
 	struct destruction d = {};
 	int fds[2];
 
@@ -983,7 +986,7 @@ static long watch_together(void *arg)
 /* Two queues are the first to watch a key, at the same time: both are told. */
 TEST_F_TIMEOUT(race, first_watch_against_first_watch, 240)
 {
-	uint64_t end = long_stress_end();
+	long end = long_stress_end();
 	int keys[NEW_KEYS], arrived, ring, i;
 	struct wq_call call[2];
 	unsigned int rounds;
@@ -1079,7 +1082,8 @@ TEST_F_TIMEOUT(race, readers_share, 120)
 {
 	enum { READERS = 3 };
 	static const size_t sizes[READERS] = { 16, 433, 1024 };
-	uint64_t end = wq_stress_end(), records = 0, lost = 0;
+	long end = wq_stress_end();
+	uint64_t records = 0, lost = 0;
 	struct watch_queue_info info;
 	struct wq_call call[READERS];
 	struct sharer s[READERS];
@@ -1115,7 +1119,7 @@ TEST_F_TIMEOUT(race, readers_share, 120)
 /* Signals that interrupt a reader all the time cost no record. */
 TEST_F_TIMEOUT(race, interrupted_reader, 120)
 {
-	uint64_t end = wq_stress_end();
+	long end = wq_stress_end();
 	struct wq_worker poster;
 	struct wq_call call;
 	struct sharer s = {
@@ -1143,7 +1147,8 @@ TEST_F_TIMEOUT(race, looking_against_everything, 120)
 	struct visitor v = { .seq = &self->seq, .random = 3 };
 	struct resizer r = { .fd = self->fds[0], .random = 4 };
 	struct wq_worker poster, visitor, resizer;
-	uint64_t end = wq_stress_end(), lost = 0;
+	long end = wq_stress_end();
+	uint64_t lost = 0;
 	struct watch_queue_info info;
 	struct wq_fdinfo *fdinfo;
 	int avail, i;
@@ -1287,7 +1292,7 @@ TEST_F_TIMEOUT(race, cpu_off_and_on_against_everything, 240)
 	unsigned int i;
 	struct guard guard = {};
 	struct wq_call call;
-	uint64_t end;
+	long end;
 
 	if (self->cpu_online < 0)
 		SKIP(return, "cannot take CPU 1 off-line: needs root, and two CPUs");
@@ -1473,7 +1478,7 @@ static int send_and_drop(void *arg)
 TEST_F_TIMEOUT(race, end_lost_in_socket_against_post, 240)
 {
 	struct wq_worker poster, sender;
-	uint64_t end = wq_stress_end();
+	long end = wq_stress_end();
 	int sock[2], ret;
 
 	ret = wq_errno(socketpair(AF_UNIX, SOCK_STREAM, 0, sock));
@@ -1572,7 +1577,7 @@ static int fork_and_exit(void *arg)
 TEST_F_TIMEOUT(race, exec_against_post, 120)
 {
 	struct wq_worker poster;
-	uint64_t end = wq_stress_end();
+	long end = wq_stress_end();
 
 	ASSERT_EQ(0, wq_worker_start(&poster, touch_few, self, &self->stop));
 	while (wq_now_ms() < end)

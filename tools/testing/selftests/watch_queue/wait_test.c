@@ -600,7 +600,7 @@ static long ping_pong_answer(void *arg)
 /* Whether the answer to the event before number @i comes. */
 static bool ping_pong_await(const struct ping_pong *p, int i)
 {
-	const __u64 end = wq_now_ms() + WQ_PATIENCE_MS;
+	const long end = wq_now_ms() + WQ_PATIENCE_MS;
 
 	while (__atomic_load_n(&p->answered, __ATOMIC_ACQUIRE) != i) {
 		if (wq_now_ms() > end)
@@ -1147,7 +1147,7 @@ static int agree_post(void *arg)
 
 TEST_F_TIMEOUT(agree, on_whether_there_is_something, 120)
 {
-	const __u64 end = wq_stress_end();
+	const long end = wq_stress_end();
 	const int whole = variant->size / 16 * 16;
 	struct wq_tally tally = {};
 	struct wq_worker poster;

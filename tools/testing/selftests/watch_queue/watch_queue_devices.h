@@ -7,7 +7,6 @@
 #define WATCH_QUEUE_DEVICES_H
 
 #include <stddef.h>
-#include <time.h>
 #include "watch_queue_util.h"
 
 #ifndef __NR_watch_devices
@@ -17,9 +16,6 @@
 #define __NR_watch_devices	480
 #endif
 #endif
-
-/* How long something that must come may take in a slow guest. */
-#define WQ_PATIENCE_MS		60000
 
 /* Any record, for those who look at more than struct wq_record has. */
 union wq_any_record {
@@ -67,14 +63,6 @@ static inline int wq_pipe_with_devices(int fds[2], unsigned long depth, int tag)
 	if (!ret)
 		ret = wq_watch_devices(fds[0], tag, 0);
 	return ret;
-}
-
-static inline long wq_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /*

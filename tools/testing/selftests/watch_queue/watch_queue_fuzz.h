@@ -21,16 +21,9 @@
 /* Tests end by themselves, however long they were told to last. */
 #define FZ_NO_TIMEOUT	1000000
 
-static inline unsigned long fz_env(const char *name, unsigned long or_else)
-{
-	const char *text = getenv(name);
-
-	return text && *text ? strtoul(text, NULL, 0) : or_else;
-}
-
 static inline long fz_end_of_test(void)
 {
-	return wq_now_ms() + 1000 * fz_env("WQ_FUZZ_SECONDS", fz_env("WQ_SECONDS", 3));
+	return wq_now_ms() + 1000 * wq_env("WQ_FUZZ_SECONDS", wq_env("WQ_SECONDS", 3));
 }
 
 /* Whatever the kernel has to say of the round, it says it behind this line. */

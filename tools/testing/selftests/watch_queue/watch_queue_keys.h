@@ -13,36 +13,6 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
-
-/* ---- Time ---- */
-
-/*
- * How long something that has to happen may take.  Only a test that fails waits
- * that long.
- */
-#define WQ_PATIENCE_MS	10000
-
-static inline __u64 wq_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
-}
-
-static inline unsigned long wq_env(const char *name, unsigned long or_else)
-{
-	const char *text = getenv(name);
-
-	return text && *text ? strtoul(text, NULL, 0) : or_else;
-}
-
-/* When a stress test that starts now is to end. */
-static inline __u64 wq_stress_end(void)
-{
-	return wq_now_ms() + 1000 * wq_env("WQ_SECONDS", 3);
-}
 
 /* ---- Memory ---- */
 
@@ -226,7 +196,7 @@ static inline char wq_thread_state(pid_t tid)
 /* Waits until the call sleeps.  Returns 0; -EALREADY if it has returned. */
 static inline int wq_call_blocked(struct wq_call *call)
 {
-	__u64 end = wq_now_ms() + WQ_PATIENCE_MS;
+	long end = wq_now_ms() + WQ_PATIENCE_MS;
 
 	while (wq_now_ms() < end) {
 		if (__atomic_load_n(&call->done, __ATOMIC_ACQUIRE))
@@ -253,7 +223,7 @@ static inline int wq_call_start_blocked(struct wq_call *call,
  */
 static inline long wq_call_end(struct wq_call *call)
 {
-	const __u64 end = wq_now_ms() + WQ_PATIENCE_MS;
+	const long end = wq_now_ms() + WQ_PATIENCE_MS;
 	bool kicked = false;
 
 	while (pthread_tryjoin_np(call->thread, NULL)) {

@@ -24,6 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/keyctl.h>
@@ -639,6 +640,36 @@ static inline int wq_sysctl_write(const char *name, __u64 val)
 	snprintf(path, sizeof(path), "/proc/sys/%s", name);
 	snprintf(text, sizeof(text), "%llu\n", (unsigned long long)val);
 	return wq_file_write(path, text);
+}
+
+/* ---- Time ---- */
+
+/*
+ * How long something that has to happen may take in a slow guest.  Only a test that
+ * fails waits that long.
+ */
+#define WQ_PATIENCE_MS		60000
+
+static inline long wq_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000l + now.tv_nsec / 1000000;
+}
+
+/* What the environment says of how much a test has to do. */
+static inline unsigned long wq_env(const char *name, unsigned long or_else)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtoul(text, NULL, 0) : or_else;
+}
+
+/* When a stress test that starts now is to end. */
+static inline long wq_stress_end(void)
+{
+	return wq_now_ms() + 1000 * wq_env("WQ_SECONDS", 3);
 }
 
 /* ---- Memory and chance ---- */
