@@ -95,11 +95,14 @@ need-build:
 	@series/need "for 32-bit test programs" \
 		gcc-$$(gcc -dumpversion)-multilib:/usr/lib/gcc/x86_64-linux-gnu/*/32/libgcc.a
 	@series/need "to run the guest" qemu-system-x86:qemu-system-x86_64 \
-		busybox-static:/bin/busybox keyutils:keyctl
+		busybox-static:/bin/busybox keyutils:keyctl \
+		libkeyutils-dev:/usr/include/keyutils.h
 
 need-check:
 	@series/need "to check the sources" sparse clang-19 checkpolicy \
-		coccinelle:spatch gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc \
+		coccinelle:spatch mandoc systemd:systemd-analyze \
+		python3-jsonschema:/usr/lib/python3/dist-packages/jsonschema \
+		gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc \
 		gcc-s390x-linux-gnu:s390x-linux-gnu-gcc \
 		libc6-dev-s390x-cross:/usr/s390x-linux-gnu/lib/libc.a
 

@@ -94,6 +94,19 @@ count()
 	}' "$@"
 }
 
+# Lines that wqmon has printed in the guest that was last.
+check_json()
+{
+	local dir=$KSRC/tools/watch_queue
+
+	[[ " ${TESTS-wqmon_test.sh} " = *" wqmon_test.sh "* ]] || return 0
+	tr -d '\r' < "$DIR/channel" | sed -n 's/^# json //p' |
+		/usr/bin/python3 "$dir/check_lines.py" "$dir/wqmon.schema.json" \
+			> "$DIR/json.log" || :
+	result "$(status_of [ ! -s "$DIR/json.log" ])" "wqmon: its lines fit the schema" \
+		> "$RESULTS/${NAME:-kernel}-json.tap"
+}
+
 # check_lsms SECONDS [NAME=VALUE...]: what takes an LSM takes a boot with it.
 check_lsms()
 {
@@ -113,7 +126,7 @@ prepare_guest()
 	build_tests
 	INITRAMFS=$OUT/check.cpio
 	{
-		echo "file /bin/watch_test $OUT/watch_test 755 0 0"
+		list_programs
 		list_tests
 	} | build_initramfs "$INITRAMFS"
 }
@@ -150,6 +163,7 @@ plain_guests()
 {
 	check_harness
 	check_guest check "${LIMIT:-1500}"
+	check_json
 	check_lsms 900
 }
 
@@ -243,6 +257,10 @@ check_sources()
 	make -s -C "$HERE/.." header-check \
 		KHDR_INCLUDES="-isystem $OBJ/usr/include" > "$RESULTS/headers.tap" ||
 		result 1 "headers: all can be included" >> "$RESULTS/headers.tap"
+	mkdir -p "$OUT/wqmon-host"
+	make -s -C "$KSRC/tools/watch_queue" O="$OUT/wqmon-host" check \
+		> "$RESULTS/wqmon.tap" || result 1 "wqmon: its tests run to their end" \
+		>> "$RESULTS/wqmon.tap"
 	"$HERE/static.sh" > "$RESULTS/static.tap" ||
 		result 1 "static.sh: ran to its end" >> "$RESULTS/static.tap"
 }

@@ -104,7 +104,7 @@ build_kernel
 build_tests
 INITRAMFS=$DIR/initramfs
 {
-	echo "file /bin/watch_test $OUT/watch_test 755 0 0"
+	list_programs
 	list_tests
 } | build_initramfs "$INITRAMFS"
 

@@ -43,7 +43,7 @@ chosen()
 		done
 	else
 		# What of these is not there keeps its asterisk.
-		printf '%s\n' /tests/* ${CHECKED:+/checked/*} /last/* | grep -v '\*'
+		printf '%s\n' /tests/*_test* ${CHECKED:+/checked/*} /last/* | grep -v '\*'
 	fi
 }
 
@@ -116,6 +116,14 @@ sample_names_option()
 	timeout 5 watch_test 2>&1 | grep -q "$OPTION"
 }
 
+wqmon_names_option()
+{
+	{
+		timeout 5 wqmon -k @s -t 1
+		timeout 5 wqmon -t 1
+	} 2>&1 | grep -q "$OPTION"
+}
+
 # A program that finds something missing skips, or passes; it does not fail.
 no_failure()
 {
@@ -130,9 +138,10 @@ without()
 	echo "# program init"
 	verdict "keys work" keys_work
 	verdict "watch_test names the option" sample_names_option
+	verdict "wqmon names the option" wqmon_names_option
 	cd /tests || exit
 	# shellcheck disable=SC2046 # they are words
-	for prog in $(echo "${PROGRAMS:-$(echo *_test)}" | tr , ' '); do
+	for prog in $(echo "${PROGRAMS:-$(echo *_test *_test.sh)}" | tr , ' '); do
 		prog=/tests/$prog
 		verdict "${prog##*/} does not fail" no_failure "$prog"
 	done

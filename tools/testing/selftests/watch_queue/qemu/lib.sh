@@ -136,23 +136,33 @@ install_headers()
 	kmake headers > "$DIR/headers.log" 2>&1 || { cat "$DIR/headers.log" >&2; exit 1; }
 }
 
-# build_program FILE: for the guest, into OUT.
+# build_program FILE: for the guest, into OUT/bin.
 build_program()
 {
 	gcc -O2 -Wall -static -isystem "$OBJ/usr/include" \
-		-o "$OUT/$(basename "$1" .c)" "$1"
+		-o "$OUT/bin/$(basename "$1" .c)" "$1"
 }
 
-# Test programs and the sample, which do not depend on the kernel's options.
+# wqmon and the programs of its manual pages.
+build_wqmon()
+{
+	mkdir -p "$OUT/wqmon"
+	make -s -C "$KSRC/tools/watch_queue" O="$OUT/wqmon" STATIC=1 all examples \
+		> "$OUT/wqmon.log" 2>&1 || { cat "$OUT/wqmon.log" >&2; exit 1; }
+	cp "$OUT"/wqmon/wqmon "$OUT"/wqmon/example-*[!.c] "$OUT/bin/"
+}
+
+# Test programs and what else the guest has, which do not depend on the kernel's options.
 build_tests()
 {
 	install_headers
-	mkdir -p "$OUT/tests"
+	mkdir -p "$OUT/tests" "$OUT/bin"
 	make -s -C "$HERE/.." OUTPUT="$OUT/tests" \
 		KHDR_INCLUDES="-isystem $OBJ/usr/include" > "$OUT/tests.log" 2>&1 ||
 		{ cat "$OUT/tests.log" >&2; exit 1; }
 	build_program "$KSRC/samples/watch_queue/watch_test.c"
 	build_program "$HERE/usb_reset.c"
+	build_wqmon
 }
 
 # A program and the libraries that it needs, for the list of gen_init_cpio.
@@ -167,21 +177,41 @@ list_program()
 	done
 }
 
+# What the guest has in /bin besides busybox, and what its scripts read.
+list_programs()
+{
+	local prog
+
+	for prog in "$OUT"/bin/* /sbin/request-key; do
+		list_program "$prog"
+	done
+	echo "file /tests/watch_queue_guest.sh $HERE/../watch_queue_guest.sh 644 0 0"
+	echo "file /kselftest/ktap_helpers.sh $HERE/../../kselftest/ktap_helpers.sh 644 0 0"
+}
+
+all_tests()
+{
+	(cd "$OUT/tests" && echo *_test *_test_32)
+	(cd "$HERE/.." && echo *_test.sh)
+}
+
 # Those of /lsm want a boot of their own, those of /checked a kernel with all checks, and
 # those of /last to come after all others.
 list_tests()
 {
-	local prog dir policy
+	local prog file dir policy
 
-	for prog in ${TESTS-$(cd "$OUT/tests" && echo *_test *_test_32)}; do
-		[ -x "$OUT/tests/$prog" ] || die "there is no test program $prog"
+	for prog in ${TESTS-$(all_tests)}; do
+		file=$OUT/tests/$prog
+		[[ $prog != *.sh ]] || file=$HERE/../$prog
+		[ -x "$file" ] || die "there is no test program $prog"
 		case $prog in
 		selinux_test | smack_test) dir=lsm ;;
 		fault_test | fuzz_test) dir=checked ;;
 		dead_test) dir=last ;;
 		*) dir=tests ;;
 		esac
-		echo "file /$dir/$prog $OUT/tests/$prog 755 0 0"
+		echo "file /$dir/$prog $file 755 0 0"
 	done
 	for policy in "$OUT"/tests/selinux-*.policy; do
 		[ ! -e "$policy" ] || echo "file /lsm/${policy##*/} $policy 644 0 0"
@@ -194,8 +224,8 @@ build_initramfs()
 	local dir
 
 	{
-		for dir in bin checked dev last lib lib/x86_64-linux-gnu lib64 lsm proc sys \
-			tests; do
+		for dir in bin checked dev kselftest last lib lib/x86_64-linux-gnu lib64 lsm \
+			proc sys tests; do
 			echo "dir /$dir 755 0 0"
 		done
 		echo "dir /tmp 1777 0 0"

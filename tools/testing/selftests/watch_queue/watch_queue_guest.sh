@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+#
+# What scripts in the guest share: waiting, and devices to make events with.  The
+# shell may be busybox's.  What can fail returns the failure.
+
+# wait_for COMMAND...: until it succeeds, half a minute at most.
+# shellcheck disable=SC3043 # the shell is busybox
+wait_for()
+{
+	local tries=300
+
+	until "$@"; do
+		tries=$((tries - 1))
+		if [ $tries = 0 ]; then
+			echo "waited in vain: $*" >&2
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+# watches PID PATTERN: whether a program has set a watch.
+watches()
+{
+	grep -qs "^watch_queue-watch:.*$2" /proc/"$1"/fdinfo/*
+}
+
+# ---- QEMU, which can plug and unplug ----
+
+# It listens at the other end of a serial line.  Before the line was raw, some of QEMU's
+# greeting may have gone back to it: a byte that can be in no command puts an end to
+# that.
+open_monitor()
+{
+	exec 3<> "${WQ_QMP:-/dev/ttyS2}" || return
+	stty raw -echo <&3
+	: > /tmp/monitor
+	cat <&3 >> /tmp/monitor &
+	asked=0
+	printf '\377\n' >&3
+	ask qmp_capabilities
+}
+
+# ask COMMAND [ARGUMENTS]: and wait for the answer; fails if that is an error.
+ask()
+{
+	asked=$((asked + 1))
+	echo "{ \"execute\": \"$1\", \"arguments\": { ${2-} }, \"id\": $asked }" >&3
+	wait_for grep -q "\"id\": ${asked}[,}]" /tmp/monitor || return
+	! grep "\"id\": $asked, \"error\"" /tmp/monitor
+}
+
+# ---- A USB stick ----
+
+plug_stick()
+{
+	ask device_add '"driver": "usb-storage", "id": "stick", "drive": "stick"'
+}
+
+unplug_stick()
+{
+	ask device_del '"id": "stick"'
+}
+
+# stick_is_there: and its directory in sysfs is in $stick.
+stick_is_there()
+{
+	stick=$(grep -lsx 46f4 /sys/bus/usb/devices/*/idVendor) || return
+	stick=${stick%/idVendor}
+}
+
+reset_stick()
+{
+	usb_reset "$(printf '/dev/bus/usb/%03d/%03d' "$(cat "$stick/busnum")" \
+		"$(cat "$stick/devnum")")"
+}
+
+# ---- Disks ----
+
+# disk_below DEVICE: whether it has become a disk, whose name is in $disk.
+disk_below()
+{
+	for disk in "$1"/*/host*/target*/*/block/* "$1"/target*/*/block/*; do
+		[ ! -e "$disk" ] || break
+	done
+	[ -e "$disk" ] && disk=${disk##*/}
+}
+
+# A disk in memory.
+SCSI_DEBUG=/sys/bus/pseudo/drivers/scsi_debug
+
+scsi_disk_is_there()
+{
+	disk_below "$(echo /sys/devices/pseudo_0/adapter*/host*)" && [ -b "/dev/$disk" ]
+}
+
+add_scsi_disk()
+{
+	echo 1 > $SCSI_DEBUG/add_host && wait_for scsi_disk_is_there
+}
+
+remove_scsi_disk()
+{
+	echo -1 > $SCSI_DEBUG/add_host
+}
+
+# Its sectors from 0x1234 on cannot be read if it is told so.
+scsi_disk_is_bad()
+{
+	echo 2 > $SCSI_DEBUG/opts
+}
+
+scsi_disk_is_good()
+{
+	echo 0 > $SCSI_DEBUG/opts
+}
+
+# read_disk NAME BLOCK: one block of 4 KiB, and nothing but it.
+read_disk()
+{
+	dd if="/dev/$1" of=/dev/null bs=4096 skip="$2" count=1 iflag=direct 2> /dev/null
+}
+
+NULL_BLK=/sys/kernel/config/nullb
+
+null_blk_is_there()
+{
+	[ -d $NULL_BLK ] || mount -t configfs none /sys/kernel/config
+	[ -d $NULL_BLK ]
+}
+
+# add_null_disk NAME: a disk that is not there, whose sectors 2048 to 2111 are bad.
+add_null_disk()
+{
+	mkdir "$NULL_BLK/$1" || return
+	echo 64 > "$NULL_BLK/$1/size"
+	echo +2048-2111 > "$NULL_BLK/$1/badblocks"
+	echo 1 > "$NULL_BLK/$1/power"
+	wait_for [ -b "/dev/$1" ]
+}
+
+remove_null_disk()
+{
+	rmdir "$NULL_BLK/$1"
+}
