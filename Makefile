@@ -22,7 +22,7 @@ run: tree need-build
 check: tree need-build need-check fresh-results
 ifeq ($(TESTS),)
 	@$(STATIC_CHECK)
-	@$(QEMU)/check.sh plain debug without sources
+	@RECORDING=$(CURDIR)/README.md $(QEMU)/check.sh plain debug without sources
 else
 	@$(QEMU)/check.sh plain
 endif
