@@ -962,9 +962,12 @@ static void *fuzz_thread(void *arg)
 	unsigned int i;
 
 	if (t->world->faults) {
-		fz_install(open("/proc/thread-self/fail-nth", O_RDWR), FZ_FAIL + t->nr);
 		t->fail_fd = FZ_FAIL + t->nr;
+		if (fz_install(open("/proc/thread-self/fail-nth", O_RDWR), t->fail_fd) < 0)
+			fz_fail(t, "fail-nth cannot be opened: %s", strerror(errno));
 	}
+	/* From here on nobody can rely on getting a file. */
+	pthread_barrier_wait(&t->world->start);
 	for (i = 0; i < OPS_PER_ROUND && !fz_failed(t->world); i++) {
 		fz_reseed(t, i);
 		do_op(t);
@@ -1133,6 +1136,7 @@ static void round_main(struct fz_world *world)
 	if (!ret)
 		ret = make_files(&threads[0]);
 	world->running = world->threads;
+	pthread_barrier_init(&world->start, NULL, world->threads);
 	for (i = 0; i < world->threads && !ret; i++)
 		ret = -pthread_create(&threads[i].thread, NULL, fuzz_thread, &threads[i]);
 	if (ret) {

@@ -164,6 +164,7 @@ struct fz_world {
 	bool		failed;
 	char		failure[256];
 	int		running;
+	pthread_barrier_t start;	/* of the threads of a round */
 	int		keys[FZ_OBJECTS];
 	__u64		serials[FZ_SERIALS];	/* and which object each was */
 	struct fz_count	counts[FZ_OPS_MAX];	/* by operation */

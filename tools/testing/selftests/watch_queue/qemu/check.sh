@@ -24,7 +24,9 @@
 #   N passed, N failed, N skipped
 #
 # which counts the lines "ok" and "not ok" of all OUT/results/*.tap, those that were
-# there before included.  See lib.sh for the variables.
+# there before included.  See lib.sh for the variables, and
+#
+# RECORDING=FILE   has, somewhere, what the demonstration is said to print
 
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -107,6 +109,31 @@ check_json()
 		> "$RESULTS/${NAME:-kernel}-json.tap"
 }
 
+# A text word by word, without what is another each time.
+words_of()
+{
+	sed 's/[0-9]\{6,\}/ID/g; s/In [0-9]* seconds/In N seconds/' "$@" | tr -s ' \r\n' '\n'
+}
+
+recording_is_true()
+{
+	[[ $(words_of "$RECORDING") = *"$(words_of "$DIR/demo.txt")"* ]]
+}
+
+check_demo()
+{
+	local log=$DIR/console-demo.log
+
+	boot demo 120 < /dev/null > "$log" 2>&1 || :
+	sed -n '/what is done/,/your own hands/p' "$log" > "$DIR/demo.txt"
+	{
+		guest_tap "$log" "demonstration"
+		[ -z "${RECORDING-}" ] ||
+			result "$(status_of recording_is_true)" \
+				"demonstration: prints what $(basename "$RECORDING") says"
+	} > "$RESULTS/demonstration.tap"
+}
+
 # check_lsms SECONDS [NAME=VALUE...]: what takes an LSM takes a boot with it.
 check_lsms()
 {
@@ -164,6 +191,7 @@ plain_guests()
 	check_harness
 	check_guest check "${LIMIT:-1500}"
 	check_json
+	[ -n "${TESTS-}" ] || check_demo
 	check_lsms 900
 }
 

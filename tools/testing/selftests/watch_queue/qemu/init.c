@@ -108,6 +108,9 @@ int main(void)
 		return 1;
 	}
 	setlinebuf(stdout);
+	/* There may be no console to read from. */
+	if (!freopen("/dev/null", "r", stdin))
+		perror("/dev/null");
 
 	printf("# KUnit\n");
 	for (i = 0; i < ARRAY_SIZE(suites); i++)

@@ -59,6 +59,15 @@ nothing_leaked()
 	[ -z "$(cat $leaks)" ] || ! sed 's/^/# /' $leaks
 }
 
+# Whether KCSAN works at all, for where it reports nothing that is what it says.
+kcsan=/sys/kernel/debug/kcsan
+
+kcsan_watches()
+{
+	grep -q '^enabled: 1' $kcsan && ! grep -q '^setup_watchpoints: 0' $kcsan &&
+		dmesg | grep -q 'kcsan: selftest: [0-9]*/[0-9]* tests passed'
+}
+
 check_leaks()
 {
 	[ ! -e $leaks ] || verdict "no memory has leaked" nothing_leaked
@@ -70,6 +79,7 @@ check()
 	# What runs on one alone races nobody.
 	echo "# program init"
 	verdict "two processors run" [ "$(nproc)" = 2 ]
+	[ ! -e $kcsan ] || verdict "KCSAN watches" kcsan_watches
 	echo "# KUnit"
 	# A suite that did not run must not go unnoticed.
 	for suite in watch_queue blk_watch usb_watch; do

@@ -185,6 +185,7 @@ list_programs()
 	for prog in "$OUT"/bin/* /sbin/request-key; do
 		list_program "$prog"
 	done
+	echo "file /demo.sh $HERE/demo.sh 755 0 0"
 	echo "file /tests/watch_queue_guest.sh $HERE/../watch_queue_guest.sh 644 0 0"
 	echo "file /kselftest/ktap_helpers.sh $HERE/../../kselftest/ktap_helpers.sh 644 0 0"
 }

@@ -19,7 +19,6 @@ prepare()
 	INITRAMFS=$OUT/initramfs.cpio
 	{
 		list_programs
-		echo "file /demo.sh $HERE/demo.sh 755 0 0"
 		list_tests
 	} | build_initramfs "$INITRAMFS"
 }

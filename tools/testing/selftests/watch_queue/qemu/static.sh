@@ -156,6 +156,19 @@ check_tables()
 	done
 }
 
+# A source may be a module: what the headers have for it is exported.  The last of them
+# are for pipes.
+check_exports()
+{
+	local name pipes='watch_queue_init|watch_queue_free_pipe|file_is_watch_queue'
+
+	for name in $(cat "$KSRC"/include/linux/watch_{queue,devices}.h |
+		sed -nE "/^static|$pipes/d; s/^[a-z].*[ *](\w+)\(.*/\1/p"); do
+		result "$(status_of git -C "$KSRC" grep -qF "EXPORT_SYMBOL_GPL($name);" -- \
+			kernel drivers/base)" "exported: $name"
+	done
+}
+
 # check_header NAME CC CXX [DIRECTORY]: header_check.sh with another compiler; the header
 # is in the directory.
 check_header()
@@ -257,6 +270,7 @@ check_coccinelle()
 the_kernel
 find_changed
 check_tables
+check_exports
 check_kconfig
 check_headers
 check_coccinelle
