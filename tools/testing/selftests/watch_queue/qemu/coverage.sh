@@ -81,7 +81,8 @@ tell_file()
 	END {
 		share = 100 * run / (run + not_run)
 		printf "%s %-28s %4d of %4d lines, %5.1f %%\n",
-			share >= enough ? "ok" : "not ok", file, run, run + not_run, share
+			(share >= enough ? "ok" : "not ok"), file, run, run + not_run,
+			share
 	}' "$list"
 }
 

@@ -202,6 +202,8 @@ warn)
 	;;
 oops)
 	echo "<1>BUG: kernel NULL pointer dereference, address: 0000000000000000" > /dev/kmsg
+	# However much comes after it.
+	yes "and what is said later does not hide it" | head -n 5000 > /dev/console
 	echo "wq-finished" > "$channel"
 	;;
 reset)
