@@ -26,6 +26,44 @@ watches()
 	grep -qs "^watch_queue-watch:.*$2" /proc/"$1"/fdinfo/*
 }
 
+# as_nobody COMMAND [ARGUMENT...]: by somebody without privileges.
+as_nobody()
+{
+	local made='' program status
+
+	program=$(command -v "$1")
+	shift
+	if [ ! -e /etc/passwd ]; then
+		mkdir -p /etc
+		made=/etc/passwd
+		echo "nobody:x:65534:65534::/:/bin/sh" > "$made"
+	fi
+	start-stop-daemon -S -c nobody -x "$program" -- "$@"
+	status=$?
+	[ -z "$made" ] || rm "$made"
+	return "$status"
+}
+
+has_ended()
+{
+	[ ! -e "/proc/$1" ] || grep -q ') Z ' "/proc/$1/stat"
+}
+
+# ends PID STATUS: by itself.
+# shellcheck disable=SC3043 # the shell is busybox
+ends()
+{
+	local status
+
+	wait_for has_ended "$1" || kill -KILL "$1"
+	wait "$1"
+	status=$?
+	[ "$status" = "$2" ] || {
+		echo "exited with $status, not with $2"
+		return 1
+	}
+}
+
 # ---- QEMU, which can plug and unplug ----
 
 # It listens at the other end of a serial line.  Before the line was raw, some of QEMU's

@@ -90,25 +90,6 @@ end()
 	ends "$1" "$2"
 }
 
-has_ended()
-{
-	[ ! -e "/proc/$1" ] || grep -q ') Z ' "/proc/$1/stat"
-}
-
-# ends PID STATUS: by itself.
-ends()
-{
-	local status
-
-	wait_for has_ended "$1" || kill -KILL "$1"
-	wait "$1"
-	status=$?
-	[ "$status" = "$2" ] || {
-		echo "exited with $status, not with $2"
-		return 1
-	}
-}
-
 # refuses STATUS PATTERN COMMAND...: it says why in one sentence.
 refuses()
 {
@@ -590,26 +571,10 @@ too_deep()
 		--depth 4294967295
 }
 
-# as_nobody OPTION...: wqmon, by somebody without privileges.
-as_nobody()
-{
-	local made='' status
-
-	if [ ! -e /etc/passwd ]; then
-		mkdir -p /etc
-		made=/etc/passwd
-		echo "nobody:x:65534:65534::/:/bin/sh" > "$made"
-	fi
-	start-stop-daemon -S -c nobody -x "$(command -v wqmon)" -- "$@"
-	status=$?
-	[ -z "$made" ] || rm "$made"
-	return "$status"
-}
-
 too_deep_for_user()
 {
 	refuses 1 "a depth of 1000000 is more than this user may have ([1-9][0-9]* at most)" \
-		as_nobody -k @u --depth 1000000
+		as_nobody wqmon -k @u --depth 1000000
 }
 
 restricted_log()
@@ -619,10 +584,10 @@ restricted_log()
 	need_devices || return
 	before=$(cat /proc/sys/kernel/dmesg_restrict)
 	echo 1 > /proc/sys/kernel/dmesg_restrict
-	as_nobody -t 0.1 2> "$WORK/restricted.err"
+	as_nobody wqmon -t 0.1 2> "$WORK/restricted.err"
 	status=$?
 	echo 0 > /proc/sys/kernel/dmesg_restrict
-	as_nobody -t 0.1 2> "$WORK/public.err"
+	as_nobody wqmon -t 0.1 2> "$WORK/public.err"
 	[ $? = 3 ] || status=public
 	echo "$before" > /proc/sys/kernel/dmesg_restrict
 	cat "$WORK/restricted.err" "$WORK/public.err"
@@ -779,34 +744,6 @@ keys_and_devices()
 
 # ---- Manual pages ----
 
-# run_example NAME PATTERN: what it prints.
-run_example()
-{
-	"example-$1" > "$WORK/example.out" &
-	pid=$!
-	eval "$3"
-	says example.out "$2"
-	kill "$pid" 2> /dev/null
-	wait "$pid"
-	grep -q -- "$2" "$WORK/example.out"
-}
-
-examples_work()
-{
-	command -v example-watch_queue > /dev/null || {
-		echo "the examples are not here"
-		return "$SKIP"
-	}
-	run_example watch_queue "^depth 64, at most [0-9]*; keys: yes, disks: [a-z]*, USB" : ||
-		return
-	run_example keyctl_watch_key "^key $(keyctl id @s): event 2, aux [1-9]" \
-		'wait_for watches $pid ""; new_key wqmon-example' || return
-	need_null_blk > /dev/null || return 0
-	add_null_disk nullb5 || return
-	run_example watch_devices "^disk [0-9:]*: sectors 2048+8: Input/output error$" \
-		'wait_for watches $pid ""; read_disk nullb5 256' && remove_null_disk nullb5
-}
-
 # ---- All of them ----
 
 ktap_print_header
@@ -864,7 +801,6 @@ try disks_by_name "disks by name"
 try disks_are_remembered "disks are remembered"
 try stacked_are_left_out "stacked disks are left out"
 try keys_and_devices "keys and devices together"
-try examples_work "the examples of the manual pages work"
 
 sed 's/^/# json /' "$WORK/lines"
 ktap_finished
