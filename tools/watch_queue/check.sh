@@ -10,7 +10,6 @@
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit
 OUTPUT=${OUTPUT:-$PWD/}
-CC=${CC:-gcc}
 # The one that the system's packages are for.
 PYTHON=${PYTHON:-/usr/bin/python3}
 PAGES=(*.[1-8])
@@ -108,12 +107,6 @@ page_is_clean()
 	mandoc -Tlint "$1" | grep -v "referenced manual not found\|outdated mandoc.db" |
 		tee "$work/lint"
 	[ ! -s "$work/lint" ]
-}
-
-example_compiles()
-{
-	./man_example.sh "$1" > "$work/example.c"
-	"$CC" -Wall -Wextra -Werror -I"$OUTPUT"include -o "$work/example" "$work/example.c"
 }
 
 # Long options of --help, one a line.
@@ -217,9 +210,6 @@ try "the schema refuses a member too many" schema_refuses 's/}$/,"more":1}/'
 try "the schema refuses another type's member" schema_refuses 's/}$/,"sector":1}/'
 for page in "${PAGES[@]}"; do
 	try "$page is clean" page_is_clean "$page"
-done
-for page in *.[27]; do
-	try "the example of $page compiles" example_compiles "$page"
 done
 try "--help fits a screen" help_fits
 try "wqmon.1 has all options" page_has_options

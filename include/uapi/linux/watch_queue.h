@@ -16,7 +16,7 @@
  * watch_notification, whose info word holds the record's length; a record whose
  * type or subtype is not known is passed over by that length.
  *
- * See Documentation/core-api/watch_queue.rst.
+ * See Documentation/userspace-api/watch_queue.rst.
  */
 #ifndef _UAPI_LINUX_WATCH_QUEUE_H
 #define _UAPI_LINUX_WATCH_QUEUE_H

@@ -17,6 +17,7 @@
 #   fuzz         of "debug", only the fuzzer, for FUZZ_SECONDS from WQ_SEED on
 #   kcsan        tests of races and the fuzzer, in a kernel with KCSAN
 #   big-endian   tests of the ABI, on s390x
+#   shipping     what systemd, journald and rsyslog make of what wqmon tells
 #   coverage     how many lines of ours the tests run, see coverage.sh
 #
 # Ends with a line
@@ -26,7 +27,7 @@
 # which counts the lines "ok" and "not ok" of all OUT/results/*.tap, those that were
 # there before included.  See lib.sh for the variables, and
 #
-# RECORDING=FILE   has, somewhere, what the demonstration is said to print
+# README=FILE      shows programs, which are to work, and what the demonstration prints
 
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -117,7 +118,7 @@ words_of()
 
 recording_is_true()
 {
-	[[ $(words_of "$RECORDING") = *"$(words_of "$DIR/demo.txt")"* ]]
+	[[ $(words_of "$README") = *"$(words_of "$DIR/demo.txt")"* ]]
 }
 
 check_demo()
@@ -128,9 +129,9 @@ check_demo()
 	sed -n '/what is done/,/your own hands/p' "$log" > "$DIR/demo.txt"
 	{
 		guest_tap "$log" "demonstration"
-		[ -z "${RECORDING-}" ] ||
+		[ -z "${README-}" ] ||
 			result "$(status_of recording_is_true)" \
-				"demonstration: prints what $(basename "$RECORDING") says"
+				"demonstration: prints what $(basename "$README") says"
 	} > "$RESULTS/demonstration.tap"
 }
 
@@ -146,11 +147,21 @@ check_lsms()
 	done
 }
 
+# What the documentation shows, which is tested, too; in part by a guest.
+build_docs()
+{
+	rm -rf "$OUT/docs"
+	CC=$CC "$HERE/doc-blocks" "$KSRC" "$OBJ" "$OUT/docs" ${README:+"$README"} \
+		> "$RESULTS/docs.tap" 2> "$DIR/docs.log" ||
+		result 1 "doc-blocks: all is as it is shown" >> "$RESULTS/docs.tap"
+}
+
 # Test programs and a guest to run them, once for all kernels.
 prepare_guest()
 {
 	[ -z "${INITRAMFS-}" ] || return 0
 	build_tests
+	build_docs
 	INITRAMFS=$OUT/check.cpio
 	{
 		list_programs
@@ -295,7 +306,7 @@ check_sources()
 
 for part; do
 	case $part in
-	big-endian | coverage)
+	big-endian | coverage | shipping)
 		"$HERE/$part.sh"
 		;;
 	kernel | kunit | plain | sources | debug | without | faults | races | fuzz | kcsan)
