@@ -8,7 +8,8 @@ STATIC_CHECK = series/static-check > $(OUT)/results/series.tap || \
 	echo "not ok static checks of the series" >> $(OUT)/results/series.tap
 EACH_STEP = series/each-step > $(OUT)/results/steps.tap || \
 	echo "not ok each step of the series" >> $(OUT)/results/steps.tap
-QEMU := OUT=$(OUT) KSRC=$(LINUX) $(LINUX)/tools/testing/selftests/watch_queue/qemu
+QEMU := OUT=$(OUT) KSRC=$(LINUX) README=$(CURDIR)/README.md \
+	$(LINUX)/tools/testing/selftests/watch_queue/qemu
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -22,7 +23,7 @@ run: tree need-build
 check: tree need-build need-check fresh-results
 ifeq ($(TESTS),)
 	@$(STATIC_CHECK)
-	@RECORDING=$(CURDIR)/README.md $(QEMU)/check.sh plain debug without sources
+	@$(QEMU)/check.sh plain debug without sources
 else
 	@$(QEMU)/check.sh plain
 endif
@@ -41,10 +42,11 @@ check-long: tree need-build need-check need-long fresh-results
 ## make kcsan    races and the fuzzer in a kernel that reports data races
 ## make big-endian    the ABI on s390x
 ## make coverage    how many of our lines the tests run
-kunit debug faults races fuzz kcsan big-endian coverage: tree need-build need-check fresh-results
+## make shipping    what systemd, journald and rsyslog make of what wqmon tells
+kunit debug faults races fuzz kcsan big-endian coverage shipping: tree need-build need-check fresh-results
 	@$(QEMU)/check.sh $@
 
-kcsan big-endian coverage: need-long
+kcsan big-endian coverage shipping: need-long
 
 ## make static   checkpatch, sparse, warnings, coccinelle, documentation and more
 static: tree need-build need-check fresh-results
@@ -95,7 +97,7 @@ need-build:
 	@series/need "for 32-bit test programs" \
 		gcc-$$(gcc -dumpversion)-multilib:/usr/lib/gcc/x86_64-linux-gnu/*/32/libgcc.a
 	@series/need "to run the guest" qemu-system-x86:qemu-system-x86_64 \
-		busybox-static:/bin/busybox keyutils:keyctl \
+		busybox-static:/bin/busybox keyutils:keyctl python3 \
 		libkeyutils-dev:/usr/include/keyutils.h
 
 need-check:
@@ -108,7 +110,8 @@ need-check:
 
 need-long:
 	@series/need "to test another byte order" qemu-system-misc:qemu-system-s390x
+	@series/need "to ship events" rsyslog:rsyslogd systemd
 
 .PHONY: help run check check-long kunit debug faults races fuzz kcsan big-endian coverage \
-	static steps shell kernel tree save bench series clean fresh-results need-build \
+	shipping static steps shell kernel tree save bench series clean fresh-results need-build \
 	need-check need-long
