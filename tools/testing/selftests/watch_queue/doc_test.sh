@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Runs the programs and commands that the documentation shows, which qemu/doc-blocks took
+# Runs the programs and commands that the documentation shows, which qemu/doc_blocks.py took
 # out of it and put into the directory DOCS, and looks at what they say.  keyctl, wqmon
 # and sysctl have to be in PATH, and the tester has to be root.
 
@@ -256,7 +256,7 @@ for program in keyctl sysctl wqmon; do
 	}
 done
 if [ ! -e "$DOCS/keys" ]; then
-	ktap_skip_all "there is nothing in $DOCS: qemu/doc-blocks makes it"
+	ktap_skip_all "there is nothing in $DOCS: qemu/doc_blocks.py makes it"
 	exit $SKIP
 fi
 if ! start "$DOCS/keys" > /dev/null; then

@@ -151,9 +151,9 @@ check_lsms()
 build_docs()
 {
 	rm -rf "$OUT/docs"
-	CC=$CC "$HERE/doc-blocks" "$KSRC" "$OBJ" "$OUT/docs" ${README:+"$README"} \
+	CC=$CC "$HERE/doc_blocks.py" "$KSRC" "$OBJ" "$OUT/docs" ${README:+"$README"} \
 		> "$RESULTS/docs.tap" 2> "$DIR/docs.log" ||
-		result 1 "doc-blocks: all is as it is shown" >> "$RESULTS/docs.tap"
+		result 1 "doc_blocks.py: all is as it is shown" >> "$RESULTS/docs.tap"
 }
 
 # Test programs and a guest to run them, once for all kernels.

@@ -162,8 +162,8 @@ check_exports()
 {
 	local name pipes='watch_queue_init|watch_queue_free_pipe|file_is_watch_queue'
 
-	for name in $(cat "$KSRC"/include/linux/watch_{queue,devices}.h |
-		sed -nE "/^static|$pipes/d; s/^[a-z].*[ *](\w+)\(.*/\1/p"); do
+	sed -nE "/^static|$pipes/d; s/^[a-z].*[ *](\w+)\(.*/\1/p" \
+		"$KSRC"/include/linux/watch_{queue,devices}.h | while read -r name; do
 		result "$(status_of git -C "$KSRC" grep -qF "EXPORT_SYMBOL_GPL($name);" -- \
 			kernel drivers/base)" "exported: $name"
 	done

@@ -5,7 +5,7 @@
 Takes every block of code, commands or output out of the pages about notification
 pipes, and tests it by what it is.  Prints TAP.
 
-  doc-blocks KSRC OBJ OUT [PAGE...]
+  doc_blocks.py KSRC OBJ OUT [PAGE...]
 
 KSRC is the kernel's tree and OBJ where it was built, with headers ("make headers");
 more pages than those of KSRC can be given.  What is for a guest to run goes to OUT:
@@ -630,7 +630,7 @@ def test_page(tap, checker, path):
 
 def main():
     if len(sys.argv) < 4:
-        print("usage: doc-blocks KSRC OBJ OUT [PAGE...]", file=sys.stderr)
+        print("usage: doc_blocks.py KSRC OBJ OUT [PAGE...]", file=sys.stderr)
         return 2
     checker = Checker(*sys.argv[1:4])
     tap = Tap()
