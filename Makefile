@@ -29,10 +29,12 @@ else
 endif
 
 ## make check-long    what takes hours: every patch of the series built and booted, data
-##               races, another byte order, coverage, and FUZZ_SECONDS (7200) of fuzzing
+##               races, another byte order, coverage, a log that is shipped, and twice
+##               FUZZ_SECONDS (7200) of fuzzing
 check-long: tree need-build need-check need-long fresh-results
 	@$(EACH_STEP)
-	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),7200) $(QEMU)/check.sh kcsan big-endian coverage fuzz
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),7200) $(QEMU)/check.sh \
+		kcsan big-endian coverage shipping fuzz
 
 ## make kunit    the kernel's own tests alone; and likewise, each alone,
 ## make debug    all tests in a kernel with KASAN, lockdep and kmemleak
