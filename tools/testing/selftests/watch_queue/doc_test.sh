@@ -194,7 +194,7 @@ test_who_loses()
 {
 	start wqmon -k @s --depth 1 || return
 	! prints who-loses "^/proc/$pid/" > /dev/null || return
-	kill -STOP "$pid"
+	stop "$pid"
 	for _ in 1 2 3 4 5 6 7 8 9; do
 		keyctl clear @s
 	done

@@ -61,6 +61,8 @@ leave_nothing()
 # watches when this returns.
 start()
 {
+	# What one before it has said is not what is waited for.
+	rm -f "$WORK/$1.out"
 	"$@" > "$WORK/$1.out" 2>&1 &
 	pid=$!
 	wait_for is_ready_or_gone "$WORK/$1.out" "$pid" && ! has_ended "$pid"
@@ -250,12 +252,12 @@ disks_are_not_confused()
 	remove_null_disk null-a && give_null_disk null-a || return
 	null_errors null-a 9
 	has_said_no storage_health look || return
-	kill -STOP "$pid"
+	stop "$pid"
 	null_errors null-a 1
 	remove_null_disk null-a && give_null_disk null-a && null_errors null-a 9
 	kill -CONT "$pid"
 	says storage_health "^null-a: look into the kernel's log: " || return
-	kill -STOP "$pid"
+	stop "$pid"
 	null_errors null-a 1
 	remove_null_disk null-a
 	give_null_disk null-b && null_errors null-b 1
@@ -267,7 +269,7 @@ disks_are_not_confused()
 health_survives_loss()
 {
 	give_null_disks null-a null-b null-c && start_health || return
-	kill -STOP "$pid"
+	stop "$pid"
 	null_errors null-a 128
 	remove_null_disk null-c
 	kill -CONT "$pid"
@@ -354,7 +356,7 @@ credential_survives_loss()
 {
 	new_credential four
 	start credential_reload -c 1000 sample-credential && credential_is 4 || return
-	kill -STOP "$pid"
+	stop "$pid"
 	flood 130
 	keyctl update "$key" newest
 	kill -CONT "$pid"
@@ -397,7 +399,7 @@ many_are_served()
 	flooded=$(keyctl id @s)
 	# shellcheck disable=SC2046 # they are words
 	start many_queues -v "$flooded" $(cat "$WORK/rings") || return
-	kill -STOP "$pid"
+	stop "$pid"
 	flood 70
 	tr ' ' '\n' < "$WORK/rings" | head -n 5 | while read -r ring; do
 		keyctl add user sample secret "$ring"

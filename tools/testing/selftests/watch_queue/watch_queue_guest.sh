@@ -64,6 +64,17 @@ ends()
 	}
 }
 
+is_stopped()
+{
+	grep -q ') T ' "/proc/$1/stat"
+}
+
+# stop PID: which is nothing that has happened when kill returns.
+stop()
+{
+	kill -STOP "$1" && wait_for is_stopped "$1"
+}
+
 # ---- QEMU, which can plug and unplug ----
 
 # It listens at the other end of a serial line.  Before the line was raw, some of QEMU's
@@ -77,7 +88,8 @@ open_monitor()
 	cat <&3 >> /tmp/monitor &
 	asked=0
 	printf '\377\n' >&3
-	ask qmp_capabilities
+	# Only who comes first may and must do this; who comes later is refused.
+	ask qmp_capabilities > /dev/null || grep -q CommandNotFound /tmp/monitor
 }
 
 # ask COMMAND [ARGUMENTS]: and wait for the answer; fails if that is an error.

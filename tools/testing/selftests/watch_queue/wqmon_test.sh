@@ -60,6 +60,8 @@ start()
 	local name="$1"
 
 	shift
+	# What one before it has said is not what is waited for.
+	rm -f "$WORK/$name.err"
 	wqmon "$@" > "$WORK/$name.out" 2> "$WORK/$name.err" &
 	pid=$!
 	wait_for is_ready_or_gone "$WORK/$name.err" "$pid"
@@ -69,6 +71,7 @@ start()
 start_json()
 {
 	cat "$WORK/json.json" >> "$WORK/lines" 2> /dev/null
+	rm -f "$WORK/json.err"
 	wqmon --json "$@" > "$WORK/json.json" 2> "$WORK/json.err" &
 	json=$!
 	wait_for is_ready_or_gone "$WORK/json.err" "$json"

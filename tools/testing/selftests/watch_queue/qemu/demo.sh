@@ -160,7 +160,7 @@ show_loss()
 	key=$(keyctl add user demo2 secret @s)
 	listen --depth 1 --key "$key"
 	must wait_for watches $watcher ""
-	kill -STOP $watcher
+	stop $watcher
 	do_it "keyctl setperm, 30 times; it wakes up" touch_key "$key" 30
 	kill -CONT $watcher
 	must wait_for told wqmon LOST
