@@ -104,7 +104,8 @@ need-build:
 
 need-check:
 	@series/need "to check the sources" sparse clang-19 checkpolicy \
-		coccinelle:spatch mandoc systemd:systemd-analyze \
+		coccinelle:spatch libpython3-dev:/usr/lib/*/libpython3.*[0-9].so \
+		mandoc systemd:systemd-analyze \
 		python3-jsonschema:/usr/lib/python3/dist-packages/jsonschema \
 		gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc \
 		gcc-s390x-linux-gnu:s390x-linux-gnu-gcc \
