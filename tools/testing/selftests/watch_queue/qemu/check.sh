@@ -100,13 +100,8 @@ count()
 # Lines that wqmon has printed in the guest that was last.
 check_json()
 {
-	local dir=$KSRC/tools/watch_queue
-
 	[[ " ${TESTS-wqmon_test.sh} " = *" wqmon_test.sh "* ]] || return 0
-	tr -d '\r' < "$DIR/channel" | sed -n 's/^# json //p' |
-		/usr/bin/python3 "$dir/check_lines.py" "$dir/wqmon.schema.json" \
-			> "$DIR/json.log" || :
-	result "$(status_of [ ! -s "$DIR/json.log" ])" "wqmon: its lines fit the schema" \
+	result "$(status_of lines_fit)" "wqmon: its lines fit the schema" \
 		> "$RESULTS/${NAME:-kernel}-json.tap"
 }
 

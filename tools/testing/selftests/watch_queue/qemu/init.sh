@@ -65,7 +65,7 @@ kcsan=/sys/kernel/debug/kcsan
 kcsan_watches()
 {
 	grep -q '^enabled: 1' $kcsan && ! grep -q '^setup_watchpoints: 0' $kcsan &&
-		dmesg | grep -q 'kcsan: selftest: [0-9]*/[0-9]* tests passed'
+		dmesg | grep -q 'kcsan: selftest: \([0-9]*\)/\1 tests passed'
 }
 
 check_leaks()

@@ -348,7 +348,7 @@ drop_what_is_known()
 	awk -v ours="$ours" '
 	/^======/ && !inside { inside = 1; others = accesses = words = 0; report = ""; next }
 	/^======/ {
-		if (!others && !(get_cred && words == accesses))
+		if (!others && !(get_cred && words && words == accesses))
 			printf "%s", report
 		inside = 0
 		next
@@ -414,6 +414,16 @@ flatten()
 	!/^ *(not )?ok /{ next }
 	kunit && (!/^ / || / [0-9]+ param-/) { next }
 	{ tell(/^ *not/ ? "not ok" : "ok", kunit ? "kunit " strip($0) : prog strip($0)) }'
+}
+
+# Whether the lines of JSON that the guest told fit the schema of wqmon.
+lines_fit()
+{
+	local tool=$KSRC/tools/watch_queue
+
+	tr -d '\r' < "$DIR/channel" | sed -n 's/^# json //p' |
+		/usr/bin/python3 "$tool/check_lines.py" "$tool/wqmon.schema.json" \
+			> "$DIR/json.log" 2>&1
 }
 
 # guest_tap LOG [WHAT]: what the guest said, and whether all went well with itself; the

@@ -107,14 +107,6 @@ prepare_guest()
 	list_root | build_initramfs "$INITRAMFS" "$HERE/shipping/init.sh"
 }
 
-# What the collector has got.
-lines_fit()
-{
-	tr -d '\r' < "$DIR/channel" | sed -n 's/^# json //p' |
-		/usr/bin/python3 "$TOOL/check_lines.py" "$TOOL/wqmon.schema.json" \
-			> "$DIR/json.log" 2>&1
-}
-
 # page_shows FILE: with a tab before each line, and without its licence.
 page_shows()
 {
