@@ -29,12 +29,12 @@ else
 endif
 
 ## make check-long    what takes hours: every patch of the series built and booted, data
-##               races, another byte order, coverage, a log that is shipped, and twice
-##               FUZZ_SECONDS (7200) of fuzzing
+##               races, another byte order, coverage, a log that is shipped, a driver
+##               that is shown, and twice FUZZ_SECONDS (7200) of fuzzing
 check-long: tree need-build need-check need-long fresh-results
 	@$(EACH_STEP)
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),7200) $(QEMU)/check.sh \
-		kcsan big-endian coverage shipping fuzz
+		kcsan big-endian coverage shipping example fuzz
 
 ## make kunit    the kernel's own tests alone; and likewise, each alone,
 ## make debug    all tests in a kernel with KASAN, lockdep and kmemleak
@@ -45,7 +45,8 @@ check-long: tree need-build need-check need-long fresh-results
 ## make big-endian    the ABI on s390x
 ## make coverage    how many of our lines the tests run
 ## make shipping    what systemd, journald and rsyslog make of what wqmon tells
-kunit debug faults races fuzz kcsan big-endian coverage shipping: tree need-build need-check fresh-results
+## make example     the driver that the documentation shows, in a kernel that has it
+kunit debug faults races fuzz kcsan big-endian coverage shipping example: tree need-build need-check fresh-results
 	@$(QEMU)/check.sh $@
 
 kcsan big-endian coverage shipping: need-long
@@ -116,5 +117,5 @@ need-long:
 	@series/need "to ship events" rsyslog:rsyslogd systemd
 
 .PHONY: help run check check-long kunit debug faults races fuzz kcsan big-endian coverage \
-	shipping static steps shell kernel tree save bench series clean fresh-results need-build \
-	need-check need-long
+	example shipping static steps shell kernel tree save bench series clean fresh-results \
+	need-build need-check need-long

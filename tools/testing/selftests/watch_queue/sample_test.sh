@@ -19,28 +19,8 @@ fi
 
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
-SKIP=4
 
 # ---- What the tests have in common ----
-
-# try TEST WHAT: what it said is shown if it fails, and what it left is ended.
-try()
-{
-	"$1" > "$WORK/log" 2>&1
-	case $? in
-	0)
-		ktap_test_pass "$2"
-		;;
-	"$SKIP")
-		ktap_test_skip "$2, $(tail -n 1 "$WORK/log")"
-		;;
-	*)
-		cat "$WORK"/*.out | sed 's/^/# /' "$WORK/log" -
-		ktap_test_fail "$2"
-		;;
-	esac
-	leave_nothing 2> /dev/null
-}
 
 leave_nothing()
 {

@@ -1,8 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# What scripts in the guest share: waiting, and devices to make events with.  The
+# What scripts in the guest share: tests, waiting, and devices to make events with.  The
 # shell may be busybox's.  What can fail returns the failure.
+
+# ---- Tests ----
+
+# What a test returns that something is missing for, which its last line names.
+SKIP=4
+
+# try TEST WHAT: what it said, to us and into files NAME.out of the directory WORK, is
+# shown if it fails.  What it left is then ended by leave_nothing(), the script's own, as
+# is ktap_helpers.sh.
+try()
+{
+	"$1" > "$WORK/log" 2>&1
+	case $? in
+	0)
+		ktap_test_pass "$2"
+		;;
+	"$SKIP")
+		ktap_test_skip "$2, $(tail -n 1 "$WORK/log")"
+		;;
+	*)
+		cat "$WORK/log" "$WORK"/*.out 2> /dev/null | sed 's/^/# /'
+		ktap_test_fail "$2"
+		;;
+	esac
+	leave_nothing 2> /dev/null
+}
+
+# ---- Waiting ----
 
 # wait_for COMMAND...: until it succeeds, half a minute at most.
 # shellcheck disable=SC3043 # the shell is busybox

@@ -18,6 +18,7 @@
 #   kcsan        tests of races and the fuzzer, in a kernel with KCSAN
 #   big-endian   tests of the ABI, on s390x
 #   shipping     what systemd, journald and rsyslog make of what wqmon tells
+#   example      the documentation's example of a source, in a kernel that has it
 #   coverage     how many lines of ours the tests run, see coverage.sh
 #
 # Ends with a line
@@ -25,9 +26,7 @@
 #   N passed, N failed, N skipped
 #
 # which counts the lines "ok" and "not ok" of all OUT/results/*.tap, those that were
-# there before included.  See lib.sh for the variables, and
-#
-# README=FILE      shows programs, which are to work, and what the demonstration prints
+# there before included.  See lib.sh for the variables.
 
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -140,15 +139,6 @@ check_lsms()
 			check_guest $lsm "$@" lsm=$lsm
 		fi
 	done
-}
-
-# What the documentation shows, which is tested, too; in part by a guest.
-build_docs()
-{
-	rm -rf "$OUT/docs"
-	CC=$CC "$HERE/doc_blocks.py" "$KSRC" "$OBJ" "$OUT/docs" ${README:+"$README"} \
-		> "$RESULTS/docs.tap" 2> "$DIR/docs.log" ||
-		result 1 "doc_blocks.py: all is as it is shown" >> "$RESULTS/docs.tap"
 }
 
 # Test programs and a guest to run them, once for all kernels.
@@ -301,7 +291,7 @@ check_sources()
 
 for part; do
 	case $part in
-	big-endian | coverage | shipping)
+	big-endian | coverage | example | shipping)
 		"$HERE/$part.sh"
 		;;
 	kernel | kunit | plain | sources | debug | without | faults | races | fuzz | kcsan)

@@ -198,6 +198,12 @@ without)
 	without 2>&1 | tell
 	finished
 	;;
+programs)
+	for prog in $(chosen); do
+		run "$prog"
+	done 2>&1 | tell
+	finished
+	;;
 boot)
 	verdict "keys work" keys_work 2>&1 | tell
 	finished

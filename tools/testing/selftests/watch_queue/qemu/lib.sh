@@ -7,6 +7,7 @@
 # OUT=DIR          where everything goes; default: KSRC/..
 # ACCEL=kvm        instead of tcg
 # TESTS="a_test"   only these test programs
+# README=FILE      shows programs, which are to work, and what the demonstration prints
 # CLANG=clang-19   a clang from 16 on, whose KASAN looks at what memcpy() does
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -178,6 +179,15 @@ list_program()
 	for lib in $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*' || :); do
 		echo "file $lib $(readlink -f "$lib") 755 0 0"
 	done
+}
+
+# What the documentation shows, which is tested, too; in part by a guest.
+build_docs()
+{
+	rm -rf "$OUT/docs"
+	CC=$CC "$HERE/doc_blocks.py" "$KSRC" "$OBJ" "$OUT/docs" ${README:+"$README"} \
+		> "$RESULTS/docs.tap" 2> "$DIR/docs.log" ||
+		result 1 "doc_blocks.py: all is as it is shown" >> "$RESULTS/docs.tap"
 }
 
 # What the guest has in /bin besides busybox, and what its scripts read.
