@@ -118,6 +118,22 @@ static unsigned int opf_to_operation(blk_opf_t opf, unsigned int sectors)
 	}
 }
 
+/*
+ * Whether the disk is made of others.  They come and go under a lock of their own,
+ * which interrupts cannot take; nobody here looks further than at the list's head.
+ */
+#ifdef CONFIG_BLOCK_HOLDER_DEPRECATED
+static inline bool disk_has_slaves(struct gendisk *disk)
+{
+	return !list_empty(&disk->slave_bdevs);
+}
+#else
+static inline bool disk_has_slaves(struct gendisk *disk)
+{
+	return false;
+}
+#endif
+
 /* Makes what every record of a disk has; the rest of it is zero. */
 static inline void disk_record(struct block_notification *n, struct gendisk *disk,
 			       unsigned int subtype)
@@ -156,7 +172,7 @@ static void post_error(struct gendisk *disk, blk_opf_t opf, blk_status_t status,
 
 /**
  * __blk_notify_request_error - tell of a request that failed, or part of one
- * @req: The request.
+ * @req: The request, of a queue that has a disk.
  * @status: What went wrong.
  * @nr_bytes: How much failed, from where the request now begins.
  *
@@ -165,11 +181,8 @@ static void post_error(struct gendisk *disk, blk_opf_t opf, blk_status_t status,
 void __blk_notify_request_error(struct request *req, blk_status_t status,
 				unsigned int nr_bytes)
 {
-	struct gendisk *disk = req->q->disk;
-
-	if (disk)
-		post_error(disk, req->cmd_flags, status, blk_rq_pos(req),
-			   nr_bytes >> SECTOR_SHIFT);
+	post_error(req->q->disk, req->cmd_flags, status, blk_rq_pos(req),
+		   nr_bytes >> SECTOR_SHIFT);
 }
 
 /*
@@ -258,15 +271,15 @@ void blk_notify_medium(struct gendisk *disk)
  * @disk: The disk.
  *
  * It is marked once; should two callers be about to, each may tell.  The device mapper
- * marks its disks when they are taken down in order, which is no news; so only disks
- * that are devices tell.
+ * marks its disks when they are taken down in order, which is no news, and even those
+ * that never got a table; so only disks that are devices and have been added tell.
  */
 void blk_notify_dead(struct gendisk *disk)
 {
 	struct block_notification n;
 
-	if (test_bit(GD_DEAD, &disk->state) || disk_has_slaves(disk) ||
-	    bdev_test_flag(disk->part0, BD_HAS_SUBMIT_BIO))
+	if (!test_bit(GD_ADDED, &disk->state) || test_bit(GD_DEAD, &disk->state) ||
+	    disk_has_slaves(disk) || bdev_test_flag(disk->part0, BD_HAS_SUBMIT_BIO))
 		return;
 
 	disk_record(&n, disk, NOTIFY_BLOCK_DEAD);

@@ -72,7 +72,7 @@
  * CONTEXT
  *	Posting is allowed wherever a task may be woken and kill_fasync() called:
  *	also in hard interrupts and with interrupts off, not in NMI.  It allocates
- *	nothing.  All else is for process context.
+ *	nothing, except for what an LSM does.  All else is for process context.
  */
 
 #include <linux/cache.h>
@@ -1237,7 +1237,8 @@ static long watch_queue_fionread(struct watch_queue *queue, int __user *arg)
 	bytes = ring_readable_bytes(queue);
 	spin_unlock_irq(&queue->pipe->rd_wait.lock);
 
-	return put_user(bytes, arg);
+	/* The largest queue holds a little more than an int. */
+	return put_user(min_t(unsigned int, bytes, INT_MAX), arg);
 }
 
 static long watch_queue_ioctl(struct file *file, unsigned int cmd,

@@ -37,8 +37,8 @@ static unsigned int nr_counted;
 /* How many more posts were ruled on than are counted there. */
 static unsigned long other_posts;
 
-/* In jiffies, when to report again at the earliest. */
-static unsigned long next_report = INITIAL_JIFFIES;
+/* When to report again at the earliest, in jiffies that never wrap. */
+static u64 next_report;
 
 static void report_one(const struct counted_verdict *c, unsigned long others)
 {
@@ -67,7 +67,7 @@ static void report(struct work_struct *work)
 	memcpy(taken, counted, nr * sizeof(*taken));
 	nr_counted = 0;
 	other_posts = 0;
-	next_report = jiffies + REPORT_INTERVAL;
+	next_report = get_jiffies_64() + REPORT_INTERVAL;
 	spin_unlock_irq(&lock);
 
 	for (i = 0; i < nr; i++)
@@ -79,9 +79,11 @@ static DECLARE_DELAYED_WORK(report_work, report);
 /* What is left of the time between two reports. */
 static unsigned long report_delay(void)
 {
+	u64 now = get_jiffies_64();
+
 	lockdep_assert_held(&lock);
 
-	return time_before(jiffies, next_report) ? next_report - jiffies : 0;
+	return now < next_report ? next_report - now : 0;
 }
 
 static bool same_verdict(const struct lsm_watch_verdict *a,

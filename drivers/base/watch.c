@@ -6,6 +6,7 @@
  * the kernel's own doing, of which nobody is to blame but init_cred.
  */
 
+#include <linux/atomic.h>
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/err.h>
@@ -21,9 +22,25 @@
 /* Devices have no identifier: what a record is about is said in the record. */
 #define DEVICES_ID	0
 
+/*
+ * How many watches there may be of those who lack CAP_SYSLOG, all together: each adds to
+ * what is done for every record, often in an interrupt.
+ */
+#define UNPRIVILEGED_MAX	256
+
+/* How many there are; the watches' private is this. */
+static atomic_t nr_unprivileged = ATOMIC_INIT(0);
+
+static void release_device_watch(struct watch *watch)
+{
+	if (watch->private)
+		atomic_dec(&nr_unprivileged);
+}
+
 struct watch_list device_watchers = {
 	.watchers	= HLIST_HEAD_INIT,
 	.lock		= __SPIN_LOCK_UNLOCKED(device_watchers.lock),
+	.release_watch	= release_device_watch,
 };
 EXPORT_SYMBOL_GPL(device_watchers);
 
@@ -52,7 +69,7 @@ static bool log_is_public(void)
 }
 #endif
 
-/* Device records tell nothing that the kernel log does not tell. */
+/* Device records tell what the kernel log tells, or might. */
 static int may_watch_devices(void)
 {
 	if (current_user_ns() != &init_user_ns)
@@ -60,6 +77,17 @@ static int may_watch_devices(void)
 	if (!log_is_public() && !capable(CAP_SYSLOG))
 		return -EPERM;
 	return security_watch_devices();
+}
+
+/* Counts the watch if it is of somebody who may have few. */
+static int count_device_watch(struct watch *watch)
+{
+	if (ns_capable_noaudit(&init_user_ns, CAP_SYSLOG))
+		return 0;
+	if (!atomic_add_unless(&nr_unprivileged, 1, UNPRIVILEGED_MAX))
+		return -EAGAIN;
+	watch->private = &nr_unprivileged;
+	return 0;
 }
 
 static int add_device_watch(struct watch_queue *queue, u8 tag)
@@ -75,10 +103,20 @@ static int add_device_watch(struct watch_queue *queue, u8 tag)
 	if (!watch)
 		return -ENOMEM;
 
+	ret = count_device_watch(watch);
+	if (ret)
+		goto out_free;
+
 	init_watch(watch, queue, DEVICES_ID, tag);
 	ret = add_watch_to_object(watch, &device_watchers);
 	if (ret)
-		kfree(watch);
+		goto out_release;
+	return 0;
+
+out_release:
+	release_device_watch(watch);
+out_free:
+	kfree(watch);
 	return ret;
 }
 
@@ -100,7 +138,8 @@ static int add_device_watch(struct watch_queue *queue, u8 tag)
  *   and the kernel log is not for everybody (kernel.dmesg_restrict);
  * - -EBUSY: the pipe watches devices already;
  * - -EBADSLT: there is nothing to stop;
- * - -EAGAIN: the user has too many watches;
+ * - -EAGAIN: the user has too many watches, or has no CAP_SYSLOG and there are too
+ *   many of such;
  * - -ENOMEM: out of memory;
  * - whatever an LSM refuses with.
  */

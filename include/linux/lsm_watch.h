@@ -6,6 +6,7 @@
 #ifndef _LINUX_LSM_WATCH_H
 #define _LINUX_LSM_WATCH_H
 
+#include <linux/build_bug.h>
 #include <linux/types.h>
 #include <uapi/linux/watch_queue.h>
 

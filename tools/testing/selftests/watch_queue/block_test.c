@@ -1030,6 +1030,14 @@ TEST_F_TIMEOUT(stacked, multipath, PATIENCE)
 				.flags = NOTIFY_BLOCK_STACKED));
 }
 
+/* Nor can one die that never was. */
+TEST_F_TIMEOUT(stacked, without_a_table, PATIENCE)
+{
+	ASSERT_EQ(0, wq_dm_create(&self->dm, "wq-without"));
+	EXPECT_EQ(0, wq_dm_remove(&self->dm));
+	WQ_EXPECT_NO_RECORDS(self->fds[0]);
+}
+
 /* A disk that is taken down in order is not dead. */
 TEST_F_TIMEOUT(stacked, removal_is_no_death, PATIENCE)
 {

@@ -310,4 +310,97 @@ TEST_F(permission, to_stop_is_not_needed)
 	EXPECT_EQ(-EBADSLT, wq_watch_devices(self->fds[0], -1, 0));
 }
 
+/* ---- How many may watch ---- */
+
+#define UNPRIVILEGED_MAX	256
+
+FIXTURE(crowd)
+{
+	int fds[UNPRIVILEGED_MAX + 2][2];
+	__u64 dmesg_restrict;
+};
+
+FIXTURE_SETUP(crowd)
+{
+	const struct rlimit files = { 4096, 4096 };
+
+	WQ_REQUIRE_ROOT();
+	WQ_REQUIRE_DEVICES();
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &files));
+	memset(self->fds, -1, sizeof(self->fds));
+	ASSERT_EQ(0, wq_sysctl_read("kernel/dmesg_restrict",
+				    &self->dmesg_restrict));
+	ASSERT_EQ(0, wq_sysctl_write("kernel/dmesg_restrict", 0));
+}
+
+FIXTURE_TEARDOWN(crowd)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(self->fds); i++)
+		wq_close(self->fds[i]);
+	EXPECT_EQ(0, wq_sysctl_write("kernel/dmesg_restrict",
+				     self->dmesg_restrict));
+}
+
+/* Gives up CAP_SYSLOG, or takes it back. */
+static int use_syslog(bool use)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	__u32 *effective = &data[CAP_TO_INDEX(CAP_SYSLOG)].effective;
+
+	if (syscall(__NR_capget, &head, data))
+		return -errno;
+	if (use)
+		*effective |= CAP_TO_MASK(CAP_SYSLOG);
+	else
+		*effective &= ~CAP_TO_MASK(CAP_SYSLOG);
+	return wq_errno(syscall(__NR_capset, &head, data));
+}
+
+static int join(int fds[2])
+{
+	int ret = wq_pipe(fds, 0);
+
+	return ret ? ret : wq_watch_devices(fds[0], TAG, 0);
+}
+
+/* Whoever has the capability is not counted, and does not wait for who lacks it. */
+TEST_F(crowd, is_bounded)
+{
+	unsigned int i;
+
+	ASSERT_EQ(0, join(self->fds[UNPRIVILEGED_MAX + 1]));
+	ASSERT_EQ(0, use_syslog(false));
+	for (i = 0; i < UNPRIVILEGED_MAX; i++)
+		ASSERT_EQ(0, join(self->fds[i]));
+	EXPECT_EQ(-EAGAIN, join(self->fds[i]));
+	EXPECT_EQ(-EAGAIN, wq_watch_devices(self->fds[i][0], TAG, 0));
+
+	ASSERT_EQ(0, use_syslog(true));
+	EXPECT_EQ(0, wq_watch_devices(self->fds[i][0], TAG, 0));
+	EXPECT_EQ(-EBUSY, wq_watch_devices(self->fds[0][0], TAG, 0));
+}
+
+/* Nor is one counted any more that has ended, in whatever way, or never was. */
+TEST_F(crowd, makes_room)
+{
+	unsigned int i;
+
+	ASSERT_EQ(0, use_syslog(false));
+	for (i = 0; i < UNPRIVILEGED_MAX; i++)
+		ASSERT_EQ(0, join(self->fds[i]));
+	EXPECT_EQ(0, wq_watch_devices(self->fds[0][0], -1, 0));
+	EXPECT_EQ(-EBUSY, wq_watch_devices(self->fds[1][0], TAG, 0));
+	EXPECT_EQ(0, wq_watch_devices(self->fds[0][0], TAG, 0));
+	EXPECT_EQ(-EAGAIN, join(self->fds[i]));
+
+	wq_close(self->fds[0]);
+	EXPECT_EQ(0, wq_watch_devices(self->fds[i][0], TAG, 0));
+	ASSERT_EQ(0, use_syslog(true));
+}
+
 TEST_HARNESS_MAIN

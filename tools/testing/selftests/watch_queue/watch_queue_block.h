@@ -594,15 +594,21 @@ static inline int wq_dm_remove(struct wq_dm *dm)
 	return wq_dm_ioctl(DM_DEV_REMOVE, dm, 0, NULL, 0);
 }
 
+/* Makes a disk that has no table yet and so is not there. */
+static inline int wq_dm_create(struct wq_dm *dm, const char *name)
+{
+	memset(dm, 0, sizeof(*dm));
+	snprintf(dm->name, sizeof(dm->name), "%s", name);
+	return wq_dm_ioctl(DM_DEV_CREATE, dm, 0, NULL, 0);
+}
+
 /* Makes a disk of the @nr @targets; dm->disk is its name. */
 static inline int wq_dm_make(struct wq_dm *dm, const char *name,
 			     const struct wq_dm_target *targets, int nr)
 {
 	int ret;
 
-	memset(dm, 0, sizeof(*dm));
-	snprintf(dm->name, sizeof(dm->name), "%s", name);
-	ret = wq_dm_ioctl(DM_DEV_CREATE, dm, 0, NULL, 0);
+	ret = wq_dm_create(dm, name);
 	if (ret)
 		return ret;
 	snprintf(dm->disk, sizeof(dm->disk), "dm-%u", minor(dm->dev));
