@@ -105,11 +105,26 @@ static bool watch_key(int fd, int key)
 	return true;
 }
 
+/* There is nothing to wait for any more. */
+static void keyring_is_gone(void)
+{
+	fprintf(stderr, "credential_reload: the session keyring is gone\n");
+	exit(EXIT_FAILURE);
+}
+
+/* That it may not be viewed, which is EACCES, does not mean that it is gone. */
+static void check_keyring(void)
+{
+	if (syscall(__NR_keyctl, KEYCTL_DESCRIBE, KEYRING, NULL, 0L) < 0 && errno != EACCES)
+		keyring_is_gone();
+}
+
 /* Find, watch, read, in this order.  Returns the length of the payload, or -1. */
 static long load(int fd, const char *description, char *payload)
 {
 	long key, len;
 
+	check_keyring();
 	key = syscall(__NR_keyctl, KEYCTL_SEARCH, KEYRING, "user", description, 0L);
 	if (key < 0 && is_no_key())
 		return -1;
@@ -140,27 +155,17 @@ static void look(int fd, const char *description)
 
 /* ---- Records ---- */
 
-/* There is nothing to wait for any more. */
-static void keyring_is_gone(void)
-{
-	fprintf(stderr, "credential_reload: the session keyring is gone\n");
-	exit(EXIT_FAILURE);
-}
-
 /* Whether it is a reason to look; what this program does not know is none. */
-static bool handle_key(const struct key_notification *k, unsigned int tag)
+static bool handle_key(const struct key_notification *k)
 {
 	switch (k->watch.subtype) {
-	case NOTIFY_KEY_REVOKED:
-	case NOTIFY_KEY_INVALIDATED:
-		if (tag == TAG_KEYRING)
-			keyring_is_gone();
-		return true;
 	case NOTIFY_KEY_INSTANTIATED:
 	case NOTIFY_KEY_UPDATED:
 	case NOTIFY_KEY_LINKED:
 	case NOTIFY_KEY_UNLINKED:
 	case NOTIFY_KEY_CLEARED:
+	case NOTIFY_KEY_REVOKED:
+	case NOTIFY_KEY_INVALIDATED:
 	case NOTIFY_KEY_SETATTR:
 		return true;
 	default:
@@ -193,7 +198,7 @@ static bool handle(const struct watch_notification *n, size_t len)
 	unsigned int tag = (n->info & WATCH_INFO_ID) >> WATCH_INFO_ID__SHIFT;
 
 	if (n->type == WATCH_TYPE_KEY_NOTIFY && len >= sizeof(struct key_notification))
-		return handle_key((const void *)n, tag);
+		return handle_key((const void *)n);
 	if (n->type == WATCH_TYPE_META &&
 	    n->subtype == WATCH_META_REMOVAL_NOTIFICATION &&
 	    len >= sizeof(struct watch_notification_removal))

@@ -150,6 +150,18 @@ static bool handle(struct queue *q, const struct watch_notification *n, size_t l
 	return true;
 }
 
+/*
+ * Whether the record of the removal was lost: then there is no such key any more, and
+ * nothing left to be read.  A key that is revoked or has expired is still there.
+ */
+static bool removal_was_lost(const struct queue *q)
+{
+	int left;
+
+	return q->lost && syscall(__NR_keyctl, KEYCTL_DESCRIBE, q->key, NULL, 0L) < 0 &&
+	       errno == ENOKEY && !ioctl(q->fds[0], FIONREAD, &left) && !left;
+}
+
 /* One read() and no more, lest one that is always full keep the others waiting. */
 static void take_turn(struct queue *q)
 {
@@ -169,7 +181,7 @@ static void take_turn(struct queue *q)
 	}
 	if (verbose)
 		printf("key %d: a turn, %zd bytes\n", q->key, got);
-	if (!watched) {
+	if (!watched || removal_was_lost(q)) {
 		printf("key %d: no longer watched\n", q->key);
 		close_queue(q);
 	}

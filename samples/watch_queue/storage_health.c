@@ -7,8 +7,9 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
-#include <errno.h>
+#include <err.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@
 #include <linux/watch_queue.h>
 
 #ifndef __NR_watch_devices
-#define __NR_watch_devices	480	/* 590 on alpha */
+/* All architectures have these numbers of system calls at the same distance. */
+#define __NR_watch_devices	(__NR_pidfd_send_signal + 56)
 #endif
 
 enum class { OTHER, HARMLESS, MEDIUM, DEVICE, PATH, DATA, SPACE, GONE, CLASSES };
@@ -35,7 +37,7 @@ static const struct { unsigned int limit; const char *decision, *why; } policy[]
 };
 
 /* By subtype; errors that this program does not know are OTHER. */
-static const unsigned char classes[64] = {
+static const unsigned char classes[256] = {
 	[NOTIFY_BLOCK_ERROR_TIMEOUT]			= PATH,
 	[NOTIFY_BLOCK_ERROR_NO_SPACE]			= SPACE,
 	[NOTIFY_BLOCK_ERROR_RECOVERABLE_TRANSPORT]	= PATH,
@@ -47,6 +49,7 @@ static const unsigned char classes[64] = {
 	[NOTIFY_BLOCK_ERROR_NOT_SUPPORTED]		= HARMLESS,
 	[NOTIFY_BLOCK_ERROR_AGAIN]			= HARMLESS,
 	[NOTIFY_BLOCK_ERROR_OFFLINE]			= GONE,
+	[NOTIFY_BLOCK_DEAD]				= GONE,
 };
 
 /* Another disk may get the same name, but never the same diskseq. */
@@ -56,15 +59,10 @@ static struct disk {
 	unsigned long long diskseq;
 	unsigned int errors[CLASSES];
 	time_t since[CLASSES];
+	bool is_dead;
 } *disks;
 
 static time_t window = 3600;
-
-static void die(const char *what)
-{
-	fprintf(stderr, "storage_health: %s: %s\n", what, strerror(errno));
-	exit(EXIT_FAILURE);
-}
 
 /* The first word of a file in sysfs, or nothing. */
 static const char *attribute(const char *name, const char *what)
@@ -119,7 +117,7 @@ static void look_at_disks(void)
 			continue;
 		}
 		/* Otherwise it has another medium, or another disk has its name. */
-		if (!diskseq)
+		if (!diskseq && !disk->is_dead)
 			count(disk, GONE);
 		*link = disk->next;
 		free(disk);
@@ -127,14 +125,14 @@ static void look_at_disks(void)
 
 	dir = opendir("/sys/block");
 	if (!dir)
-		die("/sys/block");
+		err(1, "/sys/block");
 	while ((entry = readdir(dir))) {
 		diskseq = strtoull(attribute(entry->d_name, "diskseq"), NULL, 10);
 		if (!diskseq || find_disk(diskseq))
 			continue;
 		disk = calloc(1, sizeof(*disk));
 		if (!disk)
-			die("a disk");
+			err(1, "a disk");
 		snprintf(disk->name, sizeof(disk->name), "%s", entry->d_name);
 		disk->diskseq = diskseq;
 		disk->next = disks;
@@ -149,12 +147,15 @@ static void handle_block(const struct block_notification *b)
 	struct disk *disk;
 	enum class class;
 
-	if (!find_disk(b->diskseq) || subtype == NOTIFY_BLOCK_DEAD)
+	if (!find_disk(b->diskseq))
 		look_at_disks();
 	disk = find_disk(b->diskseq);
-	if (!disk || subtype >= 64)
+	if (!disk || (subtype >= 64 && subtype != NOTIFY_BLOCK_DEAD))
 		return;
 	class = classes[subtype];
+	/* It can be in sysfs for as long as it likes, and is not told again when it goes. */
+	if (subtype == NOTIFY_BLOCK_DEAD)
+		disk->is_dead = true;
 	/* SCSI has no error of its own for a disk that it has given up. */
 	if (class == OTHER && !strcmp(attribute(disk->name, "device/state"), "offline"))
 		class = GONE;
@@ -182,17 +183,22 @@ static int watch_disks(void)
 			  sizeof(struct watch_notification_type_filter)];
 	} u = { .filter.nr_filters = 1 };
 	struct watch_notification_type_filter *rule = u.filter.filters;
+	struct watch_queue_info info = { .size = sizeof(info) };
 	int fds[2];
 
 	rule->type = WATCH_TYPE_BLOCK_NOTIFY;
 	rule->info_mask = NOTIFY_BLOCK_STACKED;	/* has to be 0 */
 	memset(rule->subtype_filter, 0xff, sizeof(rule->subtype_filter));
 	if (pipe2(fds, O_CLOEXEC | O_NOTIFICATION_PIPE) < 0)
-		die("pipe2, which takes CONFIG_WATCH_QUEUE");
+		err(1, "pipe2, which takes CONFIG_WATCH_QUEUE");
 	if (ioctl(fds[0], IOC_WATCH_QUEUE_SET_FILTER, &u.filter) < 0)
-		die("the filter, which takes CONFIG_BLK_NOTIFICATIONS");
+		err(1, "the filter");
 	if (syscall(__NR_watch_devices, fds[0], 0, 0) < 0)
-		die("watch_devices, which takes CONFIG_DEVICE_NOTIFICATIONS and CAP_SYSLOG");
+		err(1, "watch_devices, which takes CONFIG_DEVICE_NOTIFICATIONS and CAP_SYSLOG");
+	if (ioctl(fds[0], IOC_WATCH_QUEUE_GET_INFO, &info) < 0)
+		err(1, "what there is to watch");
+	if (!(info.types & 1 << WATCH_TYPE_BLOCK_NOTIFY))
+		errx(1, "disks tell nothing, which takes CONFIG_BLK_NOTIFICATIONS");
 	return fds[0];
 }
 
@@ -222,5 +228,5 @@ int main(int argc, char **argv)
 			handle(n, len);
 		}
 	} while (got > 0);
-	die("read");
+	err(1, "read");
 }
