@@ -217,7 +217,10 @@ check_debug()
 
 debug_guests()
 {
-	debug_guest check "${LIMIT:-3600}" "WQ_FUZZ_SECONDS=${FUZZ_SECONDS:-30}"
+	local seconds=${FUZZ_SECONDS:-30}
+
+	debug_guest check "${LIMIT:-$((2 * seconds + 3600))}" "WQ_FUZZ_SECONDS=$seconds" \
+		LIMIT=$((2 * seconds + 900))
 	MEMORY=2G check_lsms 1800 page_poison=1
 }
 
@@ -247,13 +250,15 @@ check_fuzz()
 # A report of KCSAN is no failure unless it is about us, see drop_what_is_known().
 check_kcsan()
 {
+	local seconds=${FUZZ_SECONDS:-60}
+
 	use_kernel kcsan "$HERE/kernel.config" "$HERE/../config" "$HERE/kcsan.config"
 	use_compiler "$CLANG"
 	build_kernel
 	prepare_guest
-	MEMORY=1G later check_guest check "${LIMIT:-3600}" panic_on_warn=0 CHECKED=1 WQ_SECONDS=20 \
-		"${FEWER[@]}" \
-		"WQ_FUZZ_SECONDS=${FUZZ_SECONDS:-60}" \
+	MEMORY=1G later check_guest check "${LIMIT:-$((2 * seconds + 3600))}" panic_on_warn=0 \
+		CHECKED=1 WQ_SECONDS=20 "${FEWER[@]}" \
+		"WQ_FUZZ_SECONDS=$seconds" LIMIT=$((2 * seconds + 900)) \
 		"$(only race_test conservation_test wait_test loss_test size_test key_test \
 			filter_test devices_test blockload_test fuzz_test)"
 }
