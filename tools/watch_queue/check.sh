@@ -191,6 +191,13 @@ installs()
 		"$work/root/opt/wq/lib/systemd/system/wqmon.service"
 }
 
+# What it opens later must not take its place.
+refuses_no_output()
+{
+	"$OUTPUT"wqmon -k 1 >&- 2> "$work/err"
+	[ $? = 1 ] && grep -qx "wqmon: standard output is closed" "$work/err"
+}
+
 # It wants the program to be there.
 service_is_sound()
 {
@@ -218,6 +225,7 @@ try "completion of an event" completes linked wqmon -e lin
 try "completion of a second event" completes linked,block.dead wqmon --event = linked,block.de
 try "completion of a key" completes @us wqmon -k @u
 try "completion of a colour" completes never wqmon --color = n
+try "completion of the same" completes never wqmon --colour = n
 try "no such option" refuses "unrecognized option '--foo'" 2 --foo
 try "no such event" refuses "no event is called 'foo'" 2 -e foo
 try "no such key" refuses "'foo' is no key" 2 -k foo
@@ -226,6 +234,10 @@ try "half a key's name" refuses "'%user' names no key" 2 -k %user
 try "no argument is taken" refuses "do not know what to do with 'sda'" 2 sda
 try "no such device" refuses "/dev/null/x is no device file" 1 -n /dev/null/x
 try "no device, but a file" refuses "/etc/passwd is no device file" 1 -n /etc/passwd
+for file in /dev/null /sys/block/*/size /sys/block; do
+	[ ! -e "$file" ] ||
+		try "$file, no device" refuses "$file is no device file" 1 -n "$file"
+done
 try "count of nothing" refuses "--count takes a number from 1" 2 -c 0
 try "count that is none" refuses "not '5x'" 2 -c 5x
 try "negative depth" refuses "--depth takes a number" 2 --depth -1
@@ -234,6 +246,7 @@ try "timeout that is none" refuses "not 'nan'" 2 -t nan
 try "tag out of range" refuses "--tag takes a number from 0 to 255" 2 --tag 256
 try "colour that is none" refuses "--color takes auto, always or never" 2 --color red
 try "keys' events of devices" refuses "none of their events is let through" 2 -d -e linked
+try "no standard output" refuses_no_output
 try "all events excluded" refuses "none of their events is let through" 2 -x '*'
 try "make install" installs
 try "wqmon.service is sound" service_is_sound

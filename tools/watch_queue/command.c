@@ -24,6 +24,18 @@ static void put_variable(struct sink *sink, const char *name, const char *value)
 	setenv(variable, value, 1);
 }
 
+/* What we were given might be taken for the event's. */
+static void clear_variables(void)
+{
+	char **from, **to = environ;
+
+	for (from = environ; *from; from++) {
+		if (strncmp(*from, "WQ_", 3))
+			*to++ = *from;
+	}
+	*to = NULL;
+}
+
 /* What we changed for ourselves is not for the command. */
 static void become_ordinary(void)
 {
@@ -47,30 +59,39 @@ static void become_ordinary(void)
  * @command: What sh is to run.
  * @e: The event.
  *
- * Return: The process.
+ * Return: The process, 0 if there is none, which was said.
  */
 pid_t command_start(const char *command, const struct event *e)
 {
 	struct sink sink = { .text = put_variable, .literal = put_variable };
 	pid_t pid = fork();
 
-	if (pid < 0)
-		die(EXIT_FAILED, "cannot run the command: %s", strerror(errno));
+	if (pid < 0) {
+		warn("cannot run the command at event %llu: %s", e->seq, strerror(errno));
+		return 0;
+	}
 	/* A group of its own, made by whoever is first, so that it can be stopped. */
 	setpgid(pid, 0);
 	if (pid)
 		return pid;
 	become_ordinary();
+	clear_variables();
 	put_fields(&sink, e);
 	execl("/bin/sh", "sh", "-c", command, NULL);
 	warn("cannot run /bin/sh: %s", strerror(errno));
 	_exit(127);
 }
 
-/* Asks the command, and what it has started, to end. */
-void command_stop(pid_t pid)
+/**
+ * command_stop - ask the command, and what it has started, to end
+ * @pid: The process.
+ * @at_once: It is not asked.
+ */
+void command_stop(pid_t pid, bool at_once)
 {
-	kill(-pid, SIGTERM);
+	kill(-pid, at_once ? SIGKILL : SIGTERM);
+	/* One that is stopped would not hear of it. */
+	kill(-pid, SIGCONT);
 }
 
 /**

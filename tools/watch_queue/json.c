@@ -17,7 +17,10 @@ static struct json *json_of(struct sink *sink)
 	return (struct json *)sink;
 }
 
-/* What is not UTF-8 becomes U+FFFD, for JSON has no other way to say it. */
+/*
+ * What is not UTF-8 becomes U+FFFD, for JSON has no other way to say it.  The number of
+ * a control character is its last byte, and nothing is left of it for a terminal.
+ */
 static void put_string(FILE *f, const char *s)
 {
 	size_t len;
@@ -30,8 +33,8 @@ static void put_string(FILE *f, const char *s)
 			len = 1;
 		} else if (*s == '"' || *s == '\\') {
 			fprintf(f, "\\%c", *s);
-		} else if ((unsigned char)*s < 0x20 || *s == 0x7f) {
-			fprintf(f, "\\u%04x", *s);
+		} else if (is_control(s, len)) {
+			fprintf(f, "\\u%04x", (unsigned char)s[len - 1]);
 		} else {
 			fwrite(s, 1, len, f);
 		}

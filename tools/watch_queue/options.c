@@ -145,7 +145,8 @@ static void add_name(struct options *o, const char *name)
 		die(EXIT_USAGE, "--name can be given %d times at most", MAX_NAMES);
 	copy = name[0] == '/' ? device_name_of(name) : must(strdup(name));
 	if (!copy)
-		die(EXIT_FAILED, "%s is no device file and no device's directory in /sys",
+		die(EXIT_FAILED,
+		    "%s is no device file and no directory in /sys of a disk or a USB device",
 		    name);
 	o->names[o->nr_names++] = copy;
 }
@@ -272,9 +273,10 @@ static void check_selection(struct options *o)
 
 	select_types(&o->selection,
 		     o->device_types | (keys ? 1u << WATCH_TYPE_KEY_NOTIFY : 0));
-	if (keys && !selects_any(&o->selection, 1u << WATCH_TYPE_KEY_NOTIFY))
+	if (keys && !selected_types(&o->selection, 1u << WATCH_TYPE_KEY_NOTIFY))
 		die(EXIT_USAGE, "keys are watched, and none of their events is let through");
-	if (o->devices && !selects_any(&o->selection, o->device_types))
+	o->device_types = selected_types(&o->selection, o->device_types);
+	if (o->devices && !o->device_types)
 		die(EXIT_USAGE,
 		    "devices are watched, and none of their events is let through; keys are watched with --key");
 	if (o->nr_names && !o->devices)

@@ -15,11 +15,8 @@
 
 /* The C library's headers may be older than the system call. */
 #ifndef __NR_watch_devices
-#ifdef __alpha__
-#define __NR_watch_devices	590
-#else
-#define __NR_watch_devices	480
-#endif
+/* All architectures have these numbers of system calls at the same distance. */
+#define __NR_watch_devices	(__NR_pidfd_send_signal + 56)
 #endif
 
 #define DEFAULT_DEPTH		256
@@ -40,6 +37,9 @@ static int make_queue(void)
 	case EMFILE:
 		die(EXIT_FAILED,
 		    "cannot make a notification pipe: too many files are open; raise RLIMIT_NOFILE (ulimit -n)");
+	case ENFILE:
+		die(EXIT_FAILED,
+		    "cannot make a notification pipe: the system has too many files open, or this user's pipes too many pages; raise fs.file-max or fs.pipe-user-pages-hard");
 	default:
 		die(EXIT_FAILED, "cannot make a notification pipe: %s", strerror(errno));
 	}
@@ -81,12 +81,17 @@ static void set_depth(int fd, unsigned int depth)
 	}
 }
 
+static __noreturn void die_of_no_events(void)
+{
+	die(EXIT_NO_KERNEL, "this kernel knows none of the events asked for");
+}
+
 static void set_filter(int fd, const struct options *o)
 {
 	int ret = select_in_kernel(fd, o);
 
 	if (ret == -EINVAL)
-		die(EXIT_NO_KERNEL, "this kernel knows none of the events asked for");
+		die_of_no_events();
 	if (ret)
 		die(EXIT_FAILED, "cannot set the filter: %s", strerror(-ret));
 }
@@ -150,11 +155,11 @@ static const struct {
 	{ WATCH_TYPE_USB_NOTIFY, "USB", "CONFIG_USB_NOTIFICATIONS" },
 };
 
-/* A source may be missing as long as there is another. */
+/* A source may be missing as long as another has events that are let through. */
 static void check_sources(int fd, const struct options *o)
 {
 	__u64 posted = get_info(fd).types;
-	bool none = !(o->device_types & posted);
+	bool none = !(o->device_types & posted), told = false;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(device_types); i++) {
@@ -165,9 +170,13 @@ static void check_sources(int fd, const struct options *o)
 		if (none || !o->quiet)
 			warn("nothing is told of %s: the kernel lacks %s",
 			     device_types[i].what, device_types[i].option);
+		told = true;
 	}
-	if (none)
-		exit(EXIT_NO_KERNEL);
+	if (!none)
+		return;
+	if (!told)
+		die_of_no_events();
+	exit(EXIT_NO_KERNEL);
 }
 
 static bool log_is_restricted(void)
@@ -196,7 +205,7 @@ static void watch_devices(int fd, const struct watch *w, const struct options *o
 	case EPERM:
 		if (log_is_restricted())
 			die(EXIT_FAILED,
-			    "may not watch devices: kernel.dmesg_restrict is set, so run it as root or with CAP_SYSLOG");
+			    "may not watch devices: kernel.dmesg_restrict is set, so run it as root or with CAP_SYSLOG, and outside of user namespaces");
 		die(EXIT_FAILED,
 		    "may not watch devices: run it outside of user namespaces and with CAP_SYSLOG");
 	case EACCES:

@@ -97,15 +97,16 @@ static bool has_subtypes(const struct selection *s, unsigned int type)
 	return memcmp(s->subtypes[type], none, sizeof(none));
 }
 
-bool selects_any(const struct selection *s, __u32 types)
+/* Those of the types whose bits are set of which anything is let in. */
+__u32 selected_types(const struct selection *s, __u32 types)
 {
 	unsigned int type;
 
 	for (type = 0; type < NR_TYPES; type++) {
-		if (types & 1u << type && has_subtypes(s, type))
-			return true;
+		if (!has_subtypes(s, type))
+			types &= ~(1u << type);
 	}
-	return false;
+	return types;
 }
 
 /**

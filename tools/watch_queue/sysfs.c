@@ -281,6 +281,18 @@ void remember_devices(void)
 
 /* ---- Names that the user gives ---- */
 
+/* Whether there can be events of what is called so. */
+static bool is_device(const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), BLOCK_DIR "/%s", name);
+	if (!access(path, F_OK))
+		return true;
+	snprintf(path, sizeof(path), USB_DIR "/%s", name);
+	return !strchr(name, ':') && !access(path, F_OK);
+}
+
 /* Where a device file or a directory of sysfs is in sysfs; NULL if nowhere. */
 static char *sysfs_path(const char *path)
 {
@@ -302,18 +314,19 @@ static char *sysfs_path(const char *path)
  * @path: A device file, a link to one, or a directory of sysfs; a partition
  *	stands for its disk.
  *
- * Return: The name, to be freed; NULL if it is no device.
+ * Return: The name, to be freed; NULL if it is no disk and no USB device.
  */
 char *device_name_of(const char *path)
 {
-	char *where = sysfs_path(path), *last, *name, part[16];
+	char *where = sysfs_path(path), *last, *name = NULL, part[16];
 
 	if (!where)
 		return NULL;
 	if (read_line(part, sizeof(part), "%s/partition", where))
 		*strrchr(where, '/') = '\0';
 	last = strrchr(where, '/');
-	name = strncmp(where, "/sys/", 5) ? NULL : must(strdup(last + 1));
+	if (!strncmp(where, "/sys/", 5) && is_device(last + 1))
+		name = must(strdup(last + 1));
 	free(where);
 	return name;
 }

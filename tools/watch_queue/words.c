@@ -47,7 +47,7 @@ size_t utf8_length(const char *s)
 }
 
 /* Control characters, of which U+0080 to U+009f are the others in UTF-8. */
-static bool is_control(const char *s, size_t len)
+bool is_control(const char *s, size_t len)
 {
 	const unsigned char *c = (const unsigned char *)s;
 

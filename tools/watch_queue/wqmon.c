@@ -8,6 +8,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -21,6 +22,9 @@
 
 /* No line is longer than this, so none is written before it is complete. */
 #define LONGEST_LINE	65536
+
+/* For so many milliseconds a reader is waited for when it is time to end. */
+#define PATIENCE	1000
 
 enum end {
 	GO_ON,
@@ -40,6 +44,7 @@ enum end {
  * @buffer: Records that were read.
  * @len: How many bytes they are,
  * @at: and where the next begins.
+ * @read: When they were read.
  * @recount: A watch may be gone.
  * @removals: How many watches are gone as far as we heard.
  * @lines: How many lines were printed.
@@ -47,6 +52,7 @@ enum end {
  * @lost: How many records were lost as far as we heard.
  * @command: The command that runs, 0 if none does.
  * @command_seq: The event for which it runs.
+ * @asked: How often we were asked to end.
  * @stuck: A line could not be written.
  * @end: Why to end.
  */
@@ -58,6 +64,7 @@ struct monitor {
 	__u64			buffer[8192];
 	size_t			len;
 	size_t			at;
+	struct timespec		read;
 	bool			recount;
 	unsigned int		removals;
 	unsigned long long	lines;
@@ -65,17 +72,34 @@ struct monitor {
 	unsigned long long	lost;
 	pid_t			command;
 	unsigned long long	command_seq;
+	unsigned int		asked;
 	bool			stuck;
 	enum end		end;
 };
 
+/* A signal has the last word, unless there is nobody to be told anything more. */
 static void stop(struct monitor *m, enum end why)
 {
-	if (m->end == GO_ON)
+	if (m->end == GO_ON || (why == END_SIGNAL && m->end != END_NO_READER))
 		m->end = why;
 }
 
 /* ---- Beginning ---- */
+
+/* What we open must not be taken for standard input, output or error. */
+static void check_standard_files(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+			continue;
+		if (fd == STDOUT_FILENO)
+			die(EXIT_FAILED, "standard output is closed");
+		if (open("/dev/null", O_RDWR) < 0)
+			die(EXIT_FAILED, "cannot open /dev/null: %s", strerror(errno));
+	}
+}
 
 /* What nohup or a shell has told us to ignore is ignored. */
 static void add_signal(sigset_t *set, int signo)
@@ -149,6 +173,18 @@ static void reap_command(struct monitor *m)
 	m->command = 0;
 }
 
+/* The second time it is not waited for, for it may be where no signal gets at it. */
+static void stop_command(struct monitor *m)
+{
+	bool again = m->asked > 1;
+
+	command_stop(m->command, again);
+	if (!again)
+		return;
+	warn("the command was killed at event %llu", m->command_seq);
+	m->command = 0;
+}
+
 /* Who asks us to end means the command as well. */
 static void take_signals(struct monitor *m)
 {
@@ -159,8 +195,9 @@ static void take_signals(struct monitor *m)
 			reap_command(m);
 			continue;
 		}
+		m->asked++;
 		if (m->command)
-			command_stop(m->command);
+			stop_command(m);
 		stop(m, END_SIGNAL);
 	}
 }
@@ -169,6 +206,15 @@ static void fill(struct monitor *m)
 {
 	m->len = queue_read(m->queue, m->buffer, sizeof(m->buffer));
 	m->at = 0;
+	clock_gettime(CLOCK_REALTIME, &m->read);
+}
+
+/* In milliseconds, and -1 is for ever. */
+static int patience(const struct monitor *m, bool writing)
+{
+	if (!writing || m->end == GO_ON)
+		return -1;
+	return m->asked > 1 ? 0 : PATIENCE;
 }
 
 /*
@@ -185,8 +231,10 @@ static bool wait_for_news(struct monitor *m, bool writing)
 		  .events = writing ? POLLOUT : 0 },
 		{ .fd = reading ? m->queue : -1, .events = POLLIN },
 	};
+	int news = poll(fds, ARRAY_SIZE(fds), patience(m, writing));
 
-	if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
+	m->stuck = !news;
+	if (news < 0) {
 		if (errno == EINTR)
 			return false;
 		die(EXIT_FAILED, "cannot wait for events: %s", strerror(errno));
@@ -214,7 +262,6 @@ static bool wait_for_news(struct monitor *m, bool writing)
 static void flush_output(struct monitor *m)
 {
 	while (!wait_for_news(m, true)) {
-		m->stuck = m->end == END_SIGNAL;
 		if (m->stuck)
 			return;
 	}
@@ -255,7 +302,7 @@ static void tell_event(struct monitor *m, struct event *e)
 {
 	const struct options *o = &m->options;
 
-	clock_gettime(CLOCK_REALTIME, &e->time);
+	e->time = m->read;
 	e->seq = ++m->lines;
 	print_event(m, e);
 	if (o->command && m->end == GO_ON) {
@@ -360,6 +407,7 @@ int main(int argc, char **argv)
 {
 	static struct monitor m;
 
+	check_standard_files();
 	setvbuf(stdout, NULL, _IOFBF, LONGEST_LINE);
 	parse_options(argc, argv, &m.options);
 	text_setup(m.options.colour);

@@ -76,7 +76,7 @@ struct selection {
  * @watches: The keys, then devices if @devices.
  * @nr_watches: How many there are.
  * @devices: Devices are watched, too.
- * @device_types: Bit t is set if the user wants devices' records of type t.
+ * @device_types: Bit t is set if the user wants any of devices' records of type t.
  * @selection: Which events to let through.
  * @no_stacked: Not those of disks made of others.
  * @names: Patterns, one of which a device has to match if there are any.
@@ -248,7 +248,7 @@ void select_all(struct selection *s);
 void select_none(struct selection *s);
 bool select_events(struct selection *s, const char *pattern, bool let_in);
 void select_types(struct selection *s, __u32 types);
-bool selects_any(const struct selection *s, __u32 types);
+__u32 selected_types(const struct selection *s, __u32 types);
 int select_in_kernel(int fd, const struct options *o);
 
 /* queue.c */
@@ -277,6 +277,7 @@ char *device_name_of(const char *path);
 /* words.c */
 void put_printable(FILE *f, const char *s);
 size_t utf8_length(const char *s);
+bool is_control(const char *s, size_t len);
 void put_subject(FILE *f, const struct event *e);
 void put_words(FILE *f, const struct event *e);
 
@@ -292,7 +293,7 @@ void put_json_line(FILE *f, const struct event *e);
 
 /* command.c */
 pid_t command_start(const char *command, const struct event *e);
-void command_stop(pid_t pid);
+void command_stop(pid_t pid, bool at_once);
 void command_ended(int status, unsigned long long seq);
 
 #endif /* WQMON_H */

@@ -240,16 +240,16 @@ ktap_print_header
 for program in keyctl sysctl wqmon; do
 	command -v $program > /dev/null || {
 		ktap_skip_all "there is no $program"
-		exit $SKIP
+		exit "$SKIP"
 	}
 done
 if [ ! -e "$DOCS/keys" ]; then
 	ktap_skip_all "there is nothing in $DOCS: qemu/doc_blocks.py makes it"
-	exit $SKIP
+	exit "$SKIP"
 fi
 if ! start "$DOCS/keys" > /dev/null; then
 	ktap_skip_all "$(head -n 1 "$WORK/out")"
-	exit $SKIP
+	exit "$SKIP"
 fi
 end 2> /dev/null
 ktap_set_plan $(($(grep -c '^try_block [a-z]' "$0") + 1))

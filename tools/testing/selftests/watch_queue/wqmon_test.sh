@@ -331,6 +331,21 @@ signals_end_it()
 	done
 }
 
+# Records that are read together have the same time, whenever they are printed.
+time_is_of_reading()
+{
+	local key
+
+	key=$(new_key wqmon-time)
+	start_json -k "$key" -c 3 || return
+	stop "$json" || return
+	touch_key "$key" 3
+	kill -CONT "$json"
+	ends "$json" 0 || return
+	cat "$WORK/json.json"
+	[ "$(grep -o '"time":"[^"]*"' "$WORK/json.json" | sort -u | wc -l)" = 1 ]
+}
+
 # What has been posted before is still told.
 signal_loses_nothing()
 {
@@ -377,19 +392,52 @@ sleeper_does_not_keep_it()
 	end "$pid" 0 && grep -q "nobody reads standard output" "$WORK/sleeper.err"
 }
 
-# The time is over, and then the reader goes who has kept it from writing.
-late_leaver_ends_it()
+# Nor when its time is over.
+sleeper_does_not_stop_time()
 {
-	mkfifo "$WORK/leaver"
-	exec 4<> "$WORK/leaver"
-	dd if=/dev/zero of="$WORK/leaver" bs=4096 count=16 2> /dev/null
-	wqmon -k @s -t 10 > "$WORK/leaver" 2> "$WORK/leaver.err" 4>&- &
+	mkfifo "$WORK/dreamer"
+	exec 4<> "$WORK/dreamer"
+	dd if=/dev/zero of="$WORK/dreamer" bs=4096 count=16 2> /dev/null
+	wqmon -k @s -t 5 > "$WORK/dreamer" 2> "$WORK/dreamer.err" &
 	pid=$!
-	says leaver.err watching || return
-	new_key wqmon-leaver
-	wait_for grep -qs "^ticks: 1$" /proc/"$pid"/fdinfo/* || return
 	exec 4>&-
-	ends "$pid" 0
+	says dreamer.err watching || return
+	new_key wqmon-dreamer
+	ends "$pid" 0 && grep -q "nobody reads standard output" "$WORK/dreamer.err"
+}
+
+# Nor what is still in the queue when it is told to end.
+sleeper_does_not_keep_queue()
+{
+	local key
+
+	key=$(new_key wqmon-snorer)
+	mkfifo "$WORK/snorer"
+	exec 4<> "$WORK/snorer"
+	dd if=/dev/zero of="$WORK/snorer" bs=4096 count=16 2> /dev/null
+	wqmon -k "$key" > "$WORK/snorer" 2> "$WORK/snorer.err" &
+	pid=$!
+	exec 4>&-
+	says snorer.err watching || return
+	stop "$pid" || return
+	touch_key "$key" 3
+	kill "$pid"
+	kill -CONT "$pid"
+	ends "$pid" 0 && grep -q "nobody reads standard output" "$WORK/snorer.err"
+}
+
+time_is_over()
+{
+	grep -qs "^ticks: 1$" /proc/"$1"/fdinfo/*
+}
+
+# The time is over while a command runs, which is waited for; then a signal counts.
+signal_counts_after_time()
+{
+	start keys -k @s -t 3 -c 2 --exec "sleep 1000" || return
+	new_key wqmon-late
+	says keys.out linked && wait_for time_is_over "$pid" || return
+	end "$pid" 0
 }
 
 full_disk_ends_it()
@@ -400,6 +448,40 @@ full_disk_ends_it()
 	wait_for grep -qs watching "$WORK/full.err" || return
 	new_key wqmon-full
 	ends "$pid" 1 && grep -q "cannot write to standard output: No space" "$WORK/full.err"
+}
+
+# no_file N: wqmon ends, or has /dev/null there.
+no_file()
+{
+	case $1 in
+	0) wqmon -k @s -t 60 <&- > /dev/null 2> "$WORK/closed.err" & ;;
+	1) wqmon -k @s -t 60 >&- 2> "$WORK/closed.err" & ;;
+	2) wqmon -k @s -t 60 > /dev/null 2>&- & ;;
+	esac
+	pid=$!
+	wait_for watches_or_gone "$pid"
+}
+
+watches_or_gone()
+{
+	watches "$1" . || has_ended "$1"
+}
+
+closed_files_are_opened()
+{
+	local fd
+
+	for fd in 0 2; do
+		no_file "$fd" || return
+		readlink "/proc/$pid/fd/$fd" | tee "$WORK/closed.out"
+		end "$pid" 0 && grep -qx /dev/null "$WORK/closed.out" || return
+	done
+}
+
+closed_output_ends_it()
+{
+	no_file 1
+	ends "$pid" 1 && grep -qx "wqmon: standard output is closed" "$WORK/closed.err"
 }
 
 # ---- Loss ----
@@ -477,6 +559,32 @@ command_knows_it()
 		grep -q '^WQ_MESSAGE=key ' "$WORK/env" && ! grep -q typed "$WORK/env"
 }
 
+# Variables that wqmon itself was given are not the event's.
+command_knows_nothing_else()
+{
+	WQ_SECTOR=7 WQ_LOST=8 WQX=9 start keys -k @s -c 1 --exec "env > $WORK/env" || return
+	new_key wqmon-else
+	ends "$pid" 0 || return
+	cat "$WORK/env"
+	grep -q "^WQ_SEQ=1$" "$WORK/env" && grep -q "^WQX=9$" "$WORK/env" &&
+		! grep -q "^WQ_SECTOR\|^WQ_LOST" "$WORK/env"
+}
+
+# It may have no process, and goes on without; by env, for a shell runs already.
+command_without_process()
+{
+	as_nobody env sh -c 'ulimit -u 0; exec "$@"' sh wqmon -k @u -t 60 -c 2 --exec true \
+		> "$WORK/fork.out" 2> "$WORK/fork.err" &
+	pid=$!
+	says fork.err watching || return
+	as_nobody keyctl add user wqmon-fork secret @u &&
+		as_nobody keyctl add user wqmon-fork2 secret @u || return
+	ends "$pid" 0
+	cat "$WORK/fork.err"
+	[ "$(grep -c "^wqmon: cannot run the command at event [12]: Resource temporarily" \
+		"$WORK/fork.err")" = 2 ]
+}
+
 # One at a time, and one that fails is told of.
 commands_in_turn()
 {
@@ -500,6 +608,33 @@ command_is_stopped()
 	end "$pid" 0 && ! pidof sleep &&
 		grep -q "^wqmon: the command was killed by signal 15 (Terminated) at event 1$" \
 			"$WORK/keys.err"
+}
+
+# One that has stopped, as it does when it wants the terminal.
+stopped_command_is_stopped()
+{
+	start keys -k @s --exec "echo \$\$ > $WORK/stopped; kill -STOP \$\$" || return
+	new_key wqmon-stopped
+	wait_for [ -s "$WORK/stopped" ] && wait_for is_stopped "$(cat "$WORK/stopped")" ||
+		return
+	end "$pid" 0 && grep -q "^wqmon: the command was killed by signal 15" "$WORK/keys.err"
+}
+
+no_sleep_is_left()
+{
+	! pidof sleep
+}
+
+# It does not want to hear, and the second time it is not asked.
+deaf_command_is_killed()
+{
+	start keys -k @s --exec \
+		"trap '' TERM; echo \$\$ > $WORK/deaf; until sleep 1000; do :; done" || return
+	new_key wqmon-deaf
+	wait_for [ -s "$WORK/deaf" ] || return
+	kill -HUP "$pid"
+	end "$pid" 0 && grep -q "^wqmon: the command was killed at event 1$" "$WORK/keys.err" &&
+		wait_for no_sleep_is_left
 }
 
 # ---- What is refused ----
@@ -553,6 +688,18 @@ too_many_files()
 	refuses 1 "cannot make a notification pipe: too many files are open" with_files 5 -k @s
 }
 
+too_many_pages()
+{
+	local before hard=/proc/sys/fs/pipe-user-pages-hard status
+
+	before=$(cat $hard)
+	echo 1 > $hard
+	refuses 1 "raise fs.file-max or fs.pipe-user-pages-hard" as_nobody wqmon -k @u
+	status=$?
+	echo "$before" > $hard
+	return "$status"
+}
+
 too_deep()
 {
 	refuses 1 "a depth of 4294967295 is more than this kernel can do" wqmon -k @s \
@@ -579,7 +726,9 @@ restricted_log()
 	[ $? = 3 ] || status=public
 	echo "$before" > /proc/sys/kernel/dmesg_restrict
 	cat "$WORK/restricted.err" "$WORK/public.err"
-	[ "$status" = 1 ] && grep -q "kernel.dmesg_restrict is set" "$WORK/restricted.err"
+	[ "$status" = 1 ] &&
+		grep -q "kernel.dmesg_restrict is set.*outside of user namespaces" \
+			"$WORK/restricted.err"
 }
 
 user_namespace()
@@ -588,6 +737,22 @@ user_namespace()
 	unshare -U -r true || return "$SKIP"
 	unshare -U -r wqmon -t 0.1 2> "$WORK/unshared.err"
 	[ $? = 1 ] && grep -q "outside of user namespaces" "$WORK/unshared.err"
+}
+
+# What no event can be about is refused, whatever else it is.
+names_that_cannot_come()
+{
+	local file
+
+	for file in /dev/null /sys/block/*/size /sys/bus/usb/devices/*:*; do
+		[ ! -e "$file" ] || refuses 1 "is no device file" wqmon -t 5 -n "$file" || return
+	done
+	need_devices -u || return
+	for file in /sys/bus/usb/devices/usb*; do
+		[ -e "$file" ] || return "$SKIP"
+		wqmon -q -u -t 0.1 -n "$file"
+		[ $? = 3 ] || return 1
+	done
 }
 
 # ---- Devices ----
@@ -737,12 +902,12 @@ keys_and_devices()
 ktap_print_header
 if ! command -v wqmon > /dev/null || ! command -v keyctl > /dev/null; then
 	ktap_skip_all "there is no wqmon or no keyctl"
-	exit $SKIP
+	exit "$SKIP"
 fi
 timeout 20 wqmon -q -k @s -t 0.1 > /dev/null 2> "$WORK/log"
 if [ $? = 4 ]; then
 	ktap_skip_all "$(head -n 1 "$WORK/log")"
-	exit $SKIP
+	exit "$SKIP"
 fi
 ktap_set_plan "$(grep -c '^try [a-z]' "$0")"
 
@@ -758,29 +923,40 @@ try count_ends_it "a count ends it"
 try timeout_ends_it "a timeout ends it"
 try timeout_with_events "a timeout ends it after events"
 try signals_end_it "signals end it"
+try time_is_of_reading "time is that of reading"
 try signal_loses_nothing "a signal loses nothing"
 try quiet_is_quiet "quiet is quiet"
 try reader_ends_it "a reader who goes ends it"
 try sleeper_does_not_keep_it "a reader who sleeps does not keep it"
-try late_leaver_ends_it "a reader who goes too late ends it"
+try sleeper_does_not_stop_time "a reader who sleeps does not stop time"
+try sleeper_does_not_keep_queue "a reader who sleeps does not keep the queue"
+try signal_counts_after_time "a signal counts after the time is over"
+try closed_files_are_opened "files that are closed are opened"
+try closed_output_ends_it "output that is closed ends it"
 try full_disk_ends_it "a full disk ends it"
 try loss_is_in_place "loss is told in place"
 try depth_is_set "depth is set"
 try tags_count_on "tags count on"
 try colours_and_levels "colours and levels"
 try command_knows_it "a command knows the event"
+try command_knows_nothing_else "a command knows nothing else"
+try command_without_process "a command without a process"
 try commands_in_turn "commands run in turn"
 try command_is_stopped "a command is stopped"
+try stopped_command_is_stopped "a command that has stopped is stopped"
+try deaf_command_is_killed "a command that does not hear is killed"
 try no_such_key "no such key"
 try no_view_permission "no View permission"
 try revoked_key "a revoked key"
 try key_given_twice "a key given twice"
 try too_many_watches "too many watches"
 try too_many_files "too many files"
+try too_many_pages "too many pages of pipes"
 try too_deep "too deep for the kernel"
 try too_deep_for_user "too deep for the user"
 try restricted_log "a log that is restricted"
 try user_namespace "a user namespace"
+try names_that_cannot_come "names that cannot come"
 try usb_tells "USB devices tell"
 try usb_buses_tell "USB buses tell"
 try disks_tell "disks tell"

@@ -192,6 +192,6 @@ kill $watcher
 show_loss
 
 title "In $(($(date +%s) - since)) seconds $done things were done. wqmon told of" \
-	"$(grep -vc LOST /tmp/wqmon) events, and of $lost for which there"
+	"$(grep -vc 'LOST\|no longer watched' /tmp/wqmon) events, and of $lost for which there"
 echo "was no room; the distribution's own \"keyctl watch\" heard of $(lines keyctl) as well."
 echo "\"make shell\" is for your own hands."

@@ -12,6 +12,7 @@
 #include <linux/interrupt.h>
 #include <linux/irq_sim.h>
 #include <linux/irqdomain.h>
+#include <linux/lsm_watch.h>	/* has to know how many types there are */
 #include <linux/miscdevice.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
