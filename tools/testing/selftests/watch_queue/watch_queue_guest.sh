@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
+# shellcheck disable=SC3043 # the shell is busybox
 #
 # What scripts in the guest share: tests, waiting, and devices to make events with.  The
 # shell may be busybox's.  What can fail returns the failure.
@@ -33,7 +34,6 @@ try()
 # ---- Waiting ----
 
 # wait_for COMMAND...: until it succeeds, half a minute at most.
-# shellcheck disable=SC3043 # the shell is busybox
 wait_for()
 {
 	local tries=300
@@ -78,7 +78,6 @@ has_ended()
 }
 
 # ends PID STATUS: by itself.
-# shellcheck disable=SC3043 # the shell is busybox
 ends()
 {
 	local status
