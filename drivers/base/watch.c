@@ -28,9 +28,10 @@
  */
 #define UNPRIVILEGED_MAX	256
 
-/* How many there are; the watches' private is this. */
+/* How many there are; their private points here. */
 static atomic_t nr_unprivileged = ATOMIC_INIT(0);
 
+/* Once for each watch that has ended, in process context; or for one never added. */
 static void release_device_watch(struct watch *watch)
 {
 	if (watch->private)

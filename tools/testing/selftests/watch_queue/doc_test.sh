@@ -36,11 +36,6 @@ leave_nothing()
 	[ -z "$pid" ] || end
 }
 
-watches_or_gone()
-{
-	watches "$1" "" || ! kill -0 "$1" 2> /dev/null
-}
-
 # start COMMAND...: in the background, until it watches something.
 start()
 {

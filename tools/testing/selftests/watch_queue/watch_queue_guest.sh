@@ -77,6 +77,12 @@ has_ended()
 	[ ! -e "/proc/$1" ] || grep -q ') Z ' "/proc/$1/stat"
 }
 
+# watches_or_gone PID: to wait for; which of the two has to be asked then.
+watches_or_gone()
+{
+	watches "$1" "" || has_ended "$1"
+}
+
 # ends PID STATUS: by itself.
 ends()
 {

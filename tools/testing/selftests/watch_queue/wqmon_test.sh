@@ -378,12 +378,18 @@ reader_ends_it()
 		! grep -qi "pipe\|write" "$WORK/keys.err"
 }
 
+# open_full NAME: a pipe that has no room, whose reader, descriptor 4, sleeps.
+open_full()
+{
+	mkfifo "$WORK/$1"
+	exec 4<> "$WORK/$1"
+	dd if=/dev/zero of="$WORK/$1" bs=4096 count=16 2> /dev/null
+}
+
 # It does not wait for who does not read.
 sleeper_does_not_keep_it()
 {
-	mkfifo "$WORK/sleeper"
-	exec 4<> "$WORK/sleeper"
-	dd if=/dev/zero of="$WORK/sleeper" bs=4096 count=16 2> /dev/null
+	open_full sleeper || return
 	wqmon -k @s > "$WORK/sleeper" 2> "$WORK/sleeper.err" &
 	pid=$!
 	exec 4>&-
@@ -395,9 +401,7 @@ sleeper_does_not_keep_it()
 # Nor when its time is over.
 sleeper_does_not_stop_time()
 {
-	mkfifo "$WORK/dreamer"
-	exec 4<> "$WORK/dreamer"
-	dd if=/dev/zero of="$WORK/dreamer" bs=4096 count=16 2> /dev/null
+	open_full dreamer || return
 	wqmon -k @s -t 5 > "$WORK/dreamer" 2> "$WORK/dreamer.err" &
 	pid=$!
 	exec 4>&-
@@ -412,9 +416,7 @@ sleeper_does_not_keep_queue()
 	local key
 
 	key=$(new_key wqmon-snorer)
-	mkfifo "$WORK/snorer"
-	exec 4<> "$WORK/snorer"
-	dd if=/dev/zero of="$WORK/snorer" bs=4096 count=16 2> /dev/null
+	open_full snorer || return
 	wqmon -k "$key" > "$WORK/snorer" 2> "$WORK/snorer.err" &
 	pid=$!
 	exec 4>&-
@@ -460,11 +462,6 @@ no_file()
 	esac
 	pid=$!
 	wait_for watches_or_gone "$pid"
-}
-
-watches_or_gone()
-{
-	watches "$1" . || has_ended "$1"
 }
 
 closed_files_are_opened()
