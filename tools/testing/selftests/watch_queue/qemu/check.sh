@@ -203,9 +203,12 @@ debug_kernel()
 FEWER=(WQ_ERRORS=10000 WQ_EVENTS=300000 WQ_LOAD=5000 WQ_PIPES=200 WQ_ROUNDS=100 WQ_STEPS=1000
 	WQ_TURNS=500)
 
+# What was freed is overwritten.
+POISON=(page_poison=1 slab_debug=P)
+
 debug_guest()
 {
-	MEMORY=2G check_guest "$@" page_poison=1 "${FEWER[@]}" CHECKED=1
+	MEMORY=2G check_guest "$@" "${POISON[@]}" "${FEWER[@]}" CHECKED=1
 }
 
 # The same tests where locks, lifetimes and memory accesses are checked.
@@ -221,7 +224,7 @@ debug_guests()
 
 	debug_guest check "${LIMIT:-$((2 * seconds + 3600))}" "WQ_FUZZ_SECONDS=$seconds" \
 		LIMIT=$((2 * seconds + 900))
-	MEMORY=2G check_lsms 1800 page_poison=1
+	MEMORY=2G check_lsms 1800 "${POISON[@]}"
 }
 
 check_faults()
