@@ -34,6 +34,10 @@ try_block()
 leave_nothing()
 {
 	[ -z "$pid" ] || end
+	[ -z "$session" ] || kill -KILL -- "-$session"
+	session=
+	[ -z "$scsi" ] || take_scsi_disk
+	[ ! -d "$NULL_BLK/nulldoc" ] || remove_null_disk nulldoc
 }
 
 # start COMMAND...: in the background, until it watches something.
@@ -80,6 +84,34 @@ prints()
 	}
 }
 
+somebody_watches()
+{
+	grep -qs "^watch_queue-watch:" /proc/[0-9]*/fdinfo/*
+}
+
+# hears FILE EVENT: commands are run, something is made to happen, and wqmon, which they
+# run, is ended when it has told of it; what they say is in WORK/out.
+hears()
+{
+	start_session "$1" && "$2" && killall -TERM wqmon
+}
+
+# start_session FILE: commands, which can be ended as one; they watch when this returns.
+start_session()
+{
+	setsid sh "$1" > "$WORK/out" 2>&1 &
+	session=$!
+	wait_for somebody_watches
+}
+
+need_jq()
+{
+	command -v jq > /dev/null || {
+		echo "there is no jq"
+		return "$SKIP"
+	}
+}
+
 add_key()
 {
 	key=$(keyctl add user doc_test:"$1" secret @s)
@@ -96,7 +128,35 @@ need_null_blk()
 # Of eight sectors from 2048 on, which are bad.
 read_bad_disk()
 {
-	add_null_disk nulldoc && ! read_disk nulldoc 256 && remove_null_disk nulldoc
+	[ -d "$NULL_BLK/nulldoc" ] || add_null_disk nulldoc || return
+	! read_disk nulldoc 256
+}
+
+need_scsi_debug()
+{
+	[ -d "$SCSI_DEBUG" ] || {
+		echo "there is no scsi_debug"
+		return "$SKIP"
+	}
+}
+
+# Of eight sectors from 4656 on.
+read_bad_medium()
+{
+	# shellcheck disable=SC2154 # add_scsi_disk() has set it
+	add_scsi_disk && scsi=$disk && scsi_disk_is_bad && ! read_disk "$scsi" 582
+}
+
+take_scsi_disk()
+{
+	scsi_disk_is_good
+	remove_scsi_disk
+	scsi=
+}
+
+clear_keyring()
+{
+	keyctl clear @s
 }
 
 # ---- Programs ----
@@ -124,6 +184,13 @@ clear_and_hear()
 test_readme()
 {
 	start "$DOCS/readme" && wait_for clear_and_hear
+}
+
+# An attribute is none of the keyring's links, a key is.
+test_filter()
+{
+	start "$DOCS/filter" && keyctl setperm @s 0x3f3f0000 && add_key filter &&
+		says "^type 1 subtype 2$" && [ "$(wc -l < "$WORK/out")" = 1 ]
 }
 
 test_watch_queue()
@@ -203,6 +270,77 @@ test_wqmon_keys()
 	keyctl add user demo secret @s && start_command wqmon-keys
 }
 
+# readme_hears LINE EVENT PATTERN: one of the commands that are shown together.
+readme_hears()
+{
+	sed -n "$1p" "$DOCS/readme-wqmon.sh" > "$WORK/line.sh"
+	hears "$WORK/line.sh" "$2" && says "$3"
+}
+
+test_readme_wqmon()
+{
+	local error="block nulldoc: I/O error: read of sectors 2048 to 2055"
+
+	need_jq && need_null_blk || return
+	keyctl add user demo secret @s &&
+		readme_hears 1 read_bad_disk "$error" &&
+		readme_hears 2 clear_keyring "(@s): cleared" &&
+		readme_hears 3 read_bad_disk "$error" &&
+		readme_hears 4 read_bad_disk "^$error" || return
+	open_monitor || {
+		echo "the machine has no monitor"
+		return "$SKIP"
+	}
+	sed -n 5p "$DOCS/readme-wqmon.sh" > "$WORK/line.sh"
+	start_session "$WORK/line.sh" && plug_stick && ends "$session" 0
+	set -- $?
+	unplug_stick
+	return "$1"
+}
+
+test_jq_media()
+{
+	need_jq && need_scsi_debug || return
+	hears "$DOCS/jq-media.sh" read_bad_medium && says "^[^ ][^ ]* 4656 8$"
+}
+
+test_man_media()
+{
+	need_jq && need_scsi_debug || return
+	hears "$DOCS/man-media.sh" read_bad_medium && says "^[^ ][^ ]* 4656 8$"
+}
+
+# The minute is over when wqmon is.
+test_jq_counts()
+{
+	need_jq && need_null_blk || return
+	hears "$DOCS/jq-counts.sh" read_bad_disk && says '"n": 1$'
+}
+
+test_exec_logger()
+{
+	syslogd -n -O "$WORK/syslog" &
+	wait_for [ -S /dev/log ] && open_monitor && start_session "$DOCS/exec-logger.sh" &&
+		plug_stick && wait_for grep -q "usb: .*HARDDRIVE\]: added" "$WORK/syslog"
+	set -- $?
+	unplug_stick
+	killall syslogd
+	return "$1"
+}
+
+# There is no mail here, but what it would get.
+test_man_mail()
+{
+	need_null_blk || return
+	mkdir -p "$WORK/bin"
+	# shellcheck disable=SC2016 # its shell expands it
+	printf '#!/bin/sh\n{ echo "$@"; cat; } >> %s\n' "$WORK/mail" > "$WORK/bin/mail"
+	chmod +x "$WORK/bin/mail"
+	PATH=$WORK/bin:$PATH start_session "$DOCS/man-mail.sh" && read_bad_disk &&
+		wait_for grep -q "block nulldoc: I/O error" "$WORK/mail" &&
+		grep -x -- "-s disk nulldoc fails root" "$WORK/mail"
+}
+
 # ---- All of them ----
 
 # What the documentation has and nobody tests.
@@ -253,6 +391,7 @@ tested=
 try_block keys
 try_block devices
 try_block readme
+try_block filter
 try_block watch_queue
 try_block keyctl_watch_key
 try_block watch_devices
@@ -263,6 +402,12 @@ try_block who-loses
 try_block wqmon-errors
 try_block wqmon-stick
 try_block wqmon-keys
+try_block readme-wqmon
+try_block jq-media
+try_block man-media
+try_block jq-counts
+try_block exec-logger
+try_block man-mail
 all_tested
 
 ktap_finished

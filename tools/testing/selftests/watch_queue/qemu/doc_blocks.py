@@ -20,13 +20,16 @@ The kinds, and whether they need a marker:
                              its page's name will do.
   quote [FILE]               Definitions: they are in FILE, but for white space and
                              comments.  No marker, if it is the header of the ABI.
-  make                       Commands that begin with make: the targets are there.
-                             No marker.
+  compile FILE               Commands that compile the page's program as FILE, where a
+                             kernel was built: they are run.
+  make                       Commands that begin with make: the targets are there, and
+                             what installs is run.  No marker.
   call FILE                  A prototype: FILE declares the system call that way.
   words FILE                 All names in capitals are in FILE.
-  fragment NAME PARAMETERS   C inside of a function of these parameters: it compiles.
-  kernel-fragment HEADER PARAMETERS
-                             The same in the kernel.
+  fragment NAME              C that is about the two ends of a notification pipe, fds:
+                             compiled for the guest, in a program that watches the
+                             session keyring, with the tag 1, and prints the types
+                             and subtypes of records.
   module NAME                A file of the example of a source.
   into FILE instead|before "LINE"
                              What the example adds to FILE, instead of or before the
@@ -35,12 +38,12 @@ The kinds, and whether they need a marker:
                              looked at by sparse.
   kconfig SYMBOL...          An option that can be had if these can.
   config                     Options that the kernel OBJ has.
-  shell NAME                 Commands for the guest to run.  Their syntax, and what
-                             options they give wqmon, is looked at here.
-  commands                   Commands that cannot be run: as before, and what jq asks of
-                             wqmon's objects, and whether what has a path is in KSRC.
-  foreign                    Another program's configuration: what options it gives
-                             wqmon is looked at.
+  shell NAME                 Commands for the guest to run.  Their syntax, what options
+                             they give wqmon, and what jq asks of its objects, is
+                             looked at here.
+  shipped FILE               Commands or configuration that the test of shipping has in
+                             FILE, and works with; what options they give wqmon is
+                             looked at here.
   selinux-policy             Rules whose permissions SELinux's classes have.
   smack-rule                 Subject, object, access.
   output FILE... [-- WORD...]
@@ -68,9 +71,43 @@ MAN_PAGES = "tools/watch_queue/*.[1-8]"
 
 UAPI = "include/uapi/linux/watch_queue.h"
 
-# What the fragments of programs may use.
-USER_HEADERS = ["errno.h", "fcntl.h", "poll.h", "stdio.h", "string.h", "sys/ioctl.h",
-                "sys/syscall.h", "unistd.h", "linux/keyctl.h", "linux/watch_queue.h"]
+SHIPPING = "tools/testing/selftests/watch_queue/qemu/shipping"
+
+# The program that a fragment becomes.
+FRAGMENT = """#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <linux/keyctl.h>
+#include <linux/watch_queue.h>
+
+static void fragment(int *fds)
+{
+%s}
+
+int main(void)
+{
+	struct watch_notification *n;
+	__u64 buf[512];
+	ssize_t len, at;
+	int fds[2];
+
+	if (pipe2(fds, O_NOTIFICATION_PIPE) < 0)
+		return 1;
+	fragment(fds);
+	if (syscall(SYS_keyctl, KEYCTL_WATCH_KEY, KEY_SPEC_SESSION_KEYRING, fds[0], 1) < 0)
+		return 1;
+	while ((len = read(fds[0], buf, sizeof(buf))) > 0) {
+		for (at = 0; at < len; at += n->info & WATCH_INFO_LENGTH) {
+			n = (void *)((char *)buf + at);
+			printf("type %%u subtype %%u\\n", n->type, n->subtype);
+		}
+		fflush(stdout);
+	}
+}
+"""
 
 # What the example of a source says is not shown.
 HARDWARE = """struct door;
@@ -255,7 +292,7 @@ class Checker:
         self.names = set()
         self.insertions = []
         self.module = {}
-        self.kernel_fragments = []
+        self.last_program = None
         os.makedirs(self.out, exist_ok=True)
 
     def read(self, path):
@@ -280,20 +317,27 @@ class Checker:
         name = name or os.path.basename(block.page).rsplit(".", 1)[0].lower()
         self.claim(name)
         source = self.write(f"src/{name}.c", block.text)
+        self.last_program = block.text
         self.compile_user(source, "-static", "-o", os.path.join(self.out, name))
 
     def compile_user(self, source, *options):
         run("gcc", "-O2", "-Wall", "-Werror", "-isystem",
             os.path.join(self.obj, "usr/include"), source, *options)
 
-    def fragment(self, block, name, *parameters):
+    def fragment(self, block, name):
         self.claim(name)
-        includes = "".join(f"#include <{h}>\n" for h in USER_HEADERS)
-        source = self.write(f"src/{name}.c", f"#define _GNU_SOURCE\n{includes}"
-                            f"void fragment({' '.join(parameters) or 'void'});\n"
-                            f"void fragment({' '.join(parameters) or 'void'})\n"
-                            f"{{\n{block.text}}}\n")
-        self.compile_user(source, "-c", "-o", os.path.join(self.out, f"src/{name}.o"))
+        source = self.write(f"src/{name}.c", FRAGMENT % block.text)
+        self.compile_user(source, "-static", "-o", os.path.join(self.out, name))
+
+    def compile(self, block, file):
+        if self.last_program is None:
+            raise Bad("there is no program before it")
+        directory = os.path.dirname(self.write(f"compile/{file}", self.last_program))
+        os.makedirs(os.path.join(directory, "build/bin"), exist_ok=True)
+        os.symlink(self.obj, os.path.join(directory, "build/obj"))
+        run("sh", "-ec", block.text, cwd=directory)
+        if not os.listdir(os.path.join(directory, "build/bin")):
+            raise Bad("nothing has come into build/bin")
 
     # -- What is quoted --
 
@@ -335,11 +379,6 @@ class Checker:
             raise Bad(f"there is another {name}")
         self.module[name] = block.text
 
-    def kernel_fragment(self, block, header, *parameters):
-        self.kernel_fragments.append(
-            f"#include <{header}>\nvoid fragment({' '.join(parameters)});\n"
-            f"void fragment({' '.join(parameters)})\n{{\n{block.text}}}\n")
-
     def write_module(self):
         """Its files, and the headers as they are with what it adds."""
         headers = {}
@@ -357,9 +396,6 @@ class Checker:
             self.write(f"module/{name}", text)
             if name.endswith(".c"):
                 objects.append(name[:-2] + ".o")
-        for number, text in enumerate(self.kernel_fragments):
-            self.write(f"module/fragment{number}.c", text)
-            objects.append(f"fragment{number}.o")
         self.write("module/hw.h", HARDWARE)
         self.write("module/Kbuild",
                    "LINUXINCLUDE := -I$(src)/include $(LINUXINCLUDE)\n"
@@ -430,8 +466,19 @@ class Checker:
         if directory.startswith(self.tree):
             directory = self.tree
         for line in block.text.splitlines():
-            if line:
-                run(*shlex.split(line), "-n", cwd=directory)
+            words = shlex.split(line)
+            if words[-1:] == ["install"]:
+                self.install(words, directory)
+            elif words:
+                run(*words, "-n", cwd=directory)
+
+    def install(self, words, directory):
+        place = {name: os.path.join(self.out, "install", name) for name in ("O", "DESTDIR")}
+        for path in place.values():
+            os.makedirs(path, exist_ok=True)
+        run(*words, *(f"{name}={path}" for name, path in place.items()), cwd=directory)
+        if not any(files for _, _, files in os.walk(place["DESTDIR"])):
+            raise Bad("nothing has been installed")
 
     def shell(self, block, name):
         self.claim(name)
@@ -453,10 +500,15 @@ class Checker:
             if f'"{name}"' not in schema:
                 raise Bad(f"wqmon's objects have no {name}")
 
-    def foreign(self, block):
-        for line in block.text.splitlines():
-            if "wqmon" in line:
-                self.check_options(re.findall(r"(?<!\w)--?[a-z][a-z-]*", line.split("|")[0]))
+    def shipped(self, block, name):
+        lines = self.read(f"{SHIPPING}/{name}").splitlines(keepends=True)
+        if block.text != "".join(lines[1:]):
+            raise Bad(f"it is not {SHIPPING}/{name} without its first line")
+        if name.endswith(".sh"):
+            self.check_syntax(block)
+        for line in lines:
+            if "/wqmon " in line:
+                self.check_options(re.findall(r"(?<!\w)--?[a-z][a-z-]*", line))
 
     def check_options(self, words):
         """Of wqmon: those that are not there would be a usage error."""
@@ -469,13 +521,6 @@ class Checker:
                 there = not re.match(r"-[a-zA-Z]", word) or set(word[1:]) <= set(letters)
             if not there:
                 raise Bad(f"wqmon has no {word}")
-
-    def commands(self, block):
-        self.check_syntax(block)
-        for command in simple_commands(block.text):
-            if command and "/" in command[0] and "=" not in command[0] and \
-               not os.access(os.path.join(self.tree, command[0]), os.X_OK):
-                raise Bad(f"there is no program {command[0]}")
 
     # -- Others --
 
@@ -559,18 +604,17 @@ def fits(form, text):
 KINDS = {
     "program": Checker.program,
     "quote": Checker.quote,
+    "compile": Checker.compile,
     "make": Checker.make,
     "call": Checker.call,
     "words": Checker.words,
     "fragment": Checker.fragment,
-    "kernel-fragment": Checker.kernel_fragment,
     "module": Checker.module_file,
     "into": Checker.into,
     "kconfig": Checker.kconfig,
     "config": Checker.config,
     "shell": Checker.shell,
-    "commands": Checker.commands,
-    "foreign": Checker.foreign,
+    "shipped": Checker.shipped,
     "selinux-policy": Checker.selinux_policy,
     "smack-rule": Checker.smack_rule,
     "output": Checker.output,

@@ -14,6 +14,7 @@
 COLLECTED=/var/log/wqmon/sender.json
 UNIT=/run/systemd/system/wqmon.service.d
 LOG=/tmp/log
+SHOWN=/shown
 
 # ---- What the tests have in common ----
 
@@ -73,8 +74,10 @@ arrive()
 
 # ---- Tests ----
 
+# The commands and the configuration of SHOWN are what the documentation shows.
 service_watches()
 {
+	sh $SHOWN/enable.sh || return
 	wait_for is_watching || {
 		systemctl --no-pager -l status wqmon
 		return 1
@@ -202,6 +205,30 @@ same_as_journal()
 	journal | cmp - $COLLECTED
 }
 
+errors_are_shown()
+{
+	sh $SHOWN/errors.sh > /tmp/errors || return
+	cat /tmp/errors
+	grep -q "medium error: read of sectors 4656 to 4663" /tmp/errors &&
+		! grep -q "HARDDRIVE\]: added" /tmp/errors
+}
+
+# has_option OPTION: the process of the service.
+has_option()
+{
+	is_watching && tr '\0' '\n' < "/proc/$pid/cmdline" | grep -qx -- "$1"
+}
+
+options_are_others()
+{
+	mkdir -p $UNIT
+	cp $SHOWN/override.conf $UNIT
+	systemctl daemon-reload && systemctl restart wqmon && wait_for has_option --no-stacked
+	set -- $?
+	rm $UNIT/override.conf
+	return "$1"
+}
+
 nothing_is_missing()
 {
 	wait_for same_as_journal
@@ -232,7 +259,7 @@ dmesg -n 3
 
 echo "# program shipping_test.sh"
 ktap_print_header
-ktap_set_plan 14
+ktap_set_plan 16
 try service_watches "systemd starts the service, and it watches"
 try service_has_own_user "it has a user of its own"
 try service_has_one_capability "it has CAP_SYSLOG and nothing else"
@@ -245,6 +272,8 @@ try service_restarts "the service can be restarted"
 try loss_arrives "loss arrives at the collector"
 try queue_keeps "what comes while there is no collector arrives later"
 try nothing_is_missing "the collector has what the journal has"
+try errors_are_shown "the journal's errors are shown"
+try options_are_others "it can have other options"
 try lacking_kernel_ends_it "exit status 4 is no reason to start it again"
 try failure_restarts_it "exit status 1 is"
 # Of the flood one line will do.

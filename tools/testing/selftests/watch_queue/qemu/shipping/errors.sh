@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0
+journalctl -u wqmon -p err -o cat | jq -rR 'fromjson? | .message'
