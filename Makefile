@@ -4,8 +4,6 @@
 
 OUT := $(CURDIR)/build
 LINUX := $(OUT)/linux
-STATIC_CHECK = series/static-check > $(OUT)/results/series.tap || \
-	echo "not ok static checks of the series" >> $(OUT)/results/series.tap
 EACH_STEP = series/each-step > $(OUT)/results/steps.tap || \
 	echo "not ok each step of the series" >> $(OUT)/results/steps.tap
 QEMU := OUT=$(OUT) KSRC=$(LINUX) README=$(CURDIR)/README.md \
@@ -22,8 +20,7 @@ run: tree need-build
 ##               only these programs, in one kernel
 check: tree need-build need-check fresh-results
 ifeq ($(TESTS),)
-	@$(STATIC_CHECK)
-	@$(QEMU)/check.sh plain debug without sources
+	@ALSO=series/static-check $(QEMU)/check.sh plain debug without sources
 else
 	@$(QEMU)/check.sh plain
 endif
@@ -53,8 +50,7 @@ kcsan big-endian coverage shipping: need-long
 
 ## make static   checkpatch, sparse, warnings, coccinelle, documentation and more
 static: tree need-build need-check fresh-results
-	@$(STATIC_CHECK)
-	@$(QEMU)/check.sh kernel sources
+	@ALSO=series/static-check $(QEMU)/check.sh kernel sources
 
 ## make steps    build and boot a kernel at each patch, options on and off
 steps: tree need-build fresh-results
@@ -106,7 +102,7 @@ need-build:
 need-check:
 	@series/need "to check the sources" sparse clang-19 checkpolicy \
 		coccinelle:spatch libpython3-dev:/usr/lib/*/libpython3.*[0-9].so \
-		mandoc systemd:systemd-analyze \
+		mandoc jq systemd:systemd-analyze \
 		python3-jsonschema:/usr/lib/python3/dist-packages/jsonschema \
 		gcc-aarch64-linux-gnu:aarch64-linux-gnu-gcc \
 		gcc-s390x-linux-gnu:s390x-linux-gnu-gcc \

@@ -57,5 +57,5 @@ build_kernel
 build_guest
 rm -f "$DIR/channel"
 say "booting \"$NAME\"; the console is in $DIR/console.log"
-with_progress "$DIR/channel" '^ *\(not \)\?ok ' tests boot_guest || :
+with_progress '^ *\(not \)\?ok ' tests "$DIR/channel" -- boot_guest || :
 guest_tap "$DIR/console.log" > "$RESULTS/$NAME.tap"

@@ -26,7 +26,11 @@
 #   N passed, N failed, N skipped
 #
 # which counts the lines "ok" and "not ok" of all OUT/results/*.tap, those that were
-# there before included.  See lib.sh for the variables.
+# there before included.
+#
+# ALSO=COMMAND     one more test that is to run beside them, whose output is TAP
+#
+# See lib.sh for the other variables.
 
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -34,38 +38,53 @@ set -euo pipefail
 # check_guest MODE SECONDS [NAME=VALUE...]: a boot and its verdict.
 check_guest()
 {
-	local tap=$RESULTS/${NAME:-kernel}-$1.tap log=$DIR/console-$1.log
+	local what=$1${PART:+, $PART} log=$DIR/console-$1.log
+	local tap=$RESULTS/${NAME:-kernel}-$1${PART:+-$PART}.tap
 
-	say "booting${NAME:+ \"$NAME\"} to $1; the console is in $log"
+	say "booting${NAME:+ \"$NAME\"} to $what; the console is in $log"
 	boot "$@" < /dev/null > "$log" 2>&1 || :
-	guest_tap "$log" ${NAME:+"$NAME: "}"$1" > "$tap"
-	say "${NAME:+\"$NAME\", }$1: $(count "$tap")"
+	guest_tap "$log" ${NAME:+"$NAME: "}"$what" > "$tap"
+	say "${NAME:+\"$NAME\", }$what: $(count "$tap")"
 }
 
-# What later() has been given and is not known to have ended, and how far it is.
-PENDING=
-PENDING_CHANNEL=
+# What later() has been given: processes, and where they tell how far they are.
+PENDING=()
+CHANNELS=()
 
-# later COMMAND...: with the kernel that it is about now, in the background, one after
-# the other: a guest leaves time for a compiler.
+# later PART COMMAND...: with the kernel that it is about now, in the background and in a
+# directory of its own.  Of these, two run at a time: a guest keeps little more than one
+# processor busy.
 later()
 {
-	local before=$PENDING
+	local PART=$1 DIR=$DIR${1:+/$1}
 
+	mkdir -p "$DIR"
+	rm -f "$DIR/channel"
+	CHANNELS+=("$DIR/channel")
 	(
-		[ -z "$before" ] || tail --pid="$before" -f /dev/null
-		"$@" || :
+		while (($(count_running "${PENDING[@]}") > 1)); do
+			sleep 1
+		done
+		"${@:2}" || :
 	) &
-	PENDING=$!
-	PENDING_CHANNEL=$DIR/channel
+	PENDING+=($!)
+}
+
+count_running()
+{
+	local pid running=0
+
+	for pid; do
+		! kill -0 "$pid" 2> /dev/null || running=$((running + 1))
+	done
+	echo $running
 }
 
 # Waits for all of it.
 finish()
 {
-	[ -z "$PENDING" ] ||
-		with_progress "$PENDING_CHANNEL" '^ *\(not \)\?ok ' tests wait "$PENDING"
-	PENDING=
+	((${#PENDING[@]} == 0)) ||
+		with_progress '^ *\(not \)\?ok ' tests "${CHANNELS[@]}" -- wait "${PENDING[@]}"
 }
 
 # The harness must not take a guest that went wrong for one that passed.
@@ -169,26 +188,37 @@ only()
 	[ -n "${TESTS-}" ] || echo "PROGRAMS=$*"
 }
 
+# tests_that_are REGEX: an argument for the guest; not those that take an LSM.
+tests_that_are()
+{
+	local tests
+
+	tests=$(tr ' ' '\n' <<< "${TESTS-$(all_tests)}" | grep -x "$1" |
+		grep -xv 'selinux_test\|smack_test' | paste -sd ,)
+	echo "PROGRAMS=${tests:-none}"
+}
+
 check_kunit()
 {
 	check_kernel
-	later check_guest check 300 PROGRAMS=none
+	later "" check_guest check 300 PROGRAMS=none
 }
 
 # The kernel that everybody gets, with all tests.
 check_plain()
 {
 	check_kernel
-	later plain_guests
+	later "" plain_guest
+	[ -n "${TESTS-}" ] || later demonstration check_demo
+	later lsm check_lsms 900
+	later harness check_harness
 }
 
-plain_guests()
+# How often processes wake each other for a pipe is a matter of half a minute each time.
+plain_guest()
 {
-	check_harness
-	check_guest check "${LIMIT:-1500}"
+	check_guest check "${LIMIT:-1500}" WQ_TURNS=500
 	check_json
-	[ -n "${TESTS-}" ] || check_demo
-	check_lsms 900
 }
 
 debug_kernel()
@@ -208,35 +238,38 @@ POISON=(page_poison=1 slab_debug=P)
 
 debug_guest()
 {
-	MEMORY=2G check_guest "$@" "${POISON[@]}" "${FEWER[@]}" CHECKED=1
+	MEMORY=2G check_guest "$@" "${POISON[@]}" "${FEWER[@]}"
 }
 
-# The same tests where locks, lifetimes and memory accesses are checked.
+# The same tests where locks, lifetimes and memory accesses are checked, by two guests
+# that share them.
 check_debug()
-{
-	debug_kernel
-	later debug_guests
-}
-
-debug_guests()
 {
 	local seconds=${FUZZ_SECONDS:-30}
 
-	debug_guest check "${LIMIT:-$((2 * seconds + 3600))}" "WQ_FUZZ_SECONDS=$seconds" \
-		LIMIT=$((2 * seconds + 900))
+	debug_kernel
+	later "" debug_guest check "${LIMIT:-$((2 * seconds + 3600))}" \
+		"WQ_FUZZ_SECONDS=$seconds" LIMIT=$((2 * seconds + 900)) \
+		"$(tests_that_are '.*_test')"
+	later other debug_guest programs 3600 "$(tests_that_are '.*_test\(_32\|\.sh\)')"
+	later lsm debug_lsms
+}
+
+debug_lsms()
+{
 	MEMORY=2G check_lsms 1800 "${POISON[@]}"
 }
 
 check_faults()
 {
 	debug_kernel
-	later debug_guest check 1800 LIMIT=1700 "$(only fault_test)"
+	later "" debug_guest check 1800 LIMIT=1700 "$(only fault_test)"
 }
 
 check_races()
 {
 	debug_kernel
-	later debug_guest check 7200 LIMIT=3600 WQ_SECONDS=60 \
+	later "" debug_guest check 7200 LIMIT=3600 WQ_SECONDS=60 \
 		"$(only race_test conservation_test wait_test)"
 }
 
@@ -245,7 +278,7 @@ check_fuzz()
 	local seconds=${FUZZ_SECONDS:-60}
 
 	debug_kernel
-	later debug_guest check $((2 * seconds + 600)) LIMIT=$((2 * seconds + 300)) \
+	later "" debug_guest check $((2 * seconds + 600)) LIMIT=$((2 * seconds + 300)) \
 		"WQ_FUZZ_SECONDS=$seconds" ${WQ_SEED:+"WQ_SEED=$WQ_SEED"} \
 		"$(only fuzz_test)"
 }
@@ -259,7 +292,7 @@ check_kcsan()
 	use_compiler "$CLANG"
 	build_kernel
 	prepare_guest
-	MEMORY=1G later check_guest check "${LIMIT:-$((2 * seconds + 3600))}" panic_on_warn=0 \
+	MEMORY=1G later "" check_guest check "${LIMIT:-$((2 * seconds + 3600))}" panic_on_warn=0 \
 		CHECKED=1 WQ_SECONDS=20 "${FEWER[@]}" \
 		"WQ_FUZZ_SECONDS=$seconds" LIMIT=$((2 * seconds + 900)) \
 		"$(only race_test conservation_test wait_test loss_test size_test key_test \
@@ -279,7 +312,7 @@ check_without()
 		programs=
 		[ $option != DEVICE_NOTIFICATIONS ] ||
 			programs=devices_test,block_test,blockload_test,usb_test
-		later check_guest without 300 OPTION=CONFIG_$option PROGRAMS=$programs
+		later "" check_guest without 300 OPTION=CONFIG_$option PROGRAMS=$programs
 	done
 }
 
@@ -297,6 +330,21 @@ check_sources()
 		result 1 "static.sh: ran to its end" >> "$RESULTS/static.tap"
 }
 
+# It takes its turn with the guests.
+check_also()
+{
+	the_kernel
+	later also run_also
+}
+
+run_also()
+{
+	say "running $ALSO"
+	$ALSO > "$RESULTS/also.tap" 2> "$DIR/log" ||
+		result 1 "$ALSO: runs to its end, see $DIR/log" >> "$RESULTS/also.tap"
+	say "$ALSO: $(count "$RESULTS/also.tap")"
+}
+
 for part; do
 	case $part in
 	big-endian | coverage | example | shipping)
@@ -310,8 +358,9 @@ for part; do
 		;;
 	esac
 done
+[ -z "${ALSO-}" ] || check_also
 finish
 
 echo
-grep -h '^not ok\|^ok.*# SKIP' "$RESULTS"/*.tap || :
+grep -h '^#\|^not ok\|^ok.*# SKIP' "$RESULTS"/*.tap || :
 count "$RESULTS"/*.tap

@@ -31,7 +31,7 @@ run_guest()
 	local log=$DIR/console-$1.log
 
 	say "booting \"$NAME\" to $1; the console is in $log"
-	with_progress "$DIR/channel" '^ *\(not \)\?ok ' tests boot_to "$log" "$@" || :
+	with_progress '^ *\(not \)\?ok ' tests "$DIR/channel" -- boot_to "$log" "$@" || :
 	guest_tap "$log" "$NAME: $1" > "$RESULTS/$NAME-$1.tap"
 	receive_counts "$1"
 }

@@ -38,8 +38,10 @@ run()
 chosen()
 {
 	if [ -n "$PROGRAMS" ]; then
-		for prog in $(echo "$PROGRAMS" | tr , ' '); do
-			ls /*/"$prog"
+		for dir in lsm tests checked last; do
+			for prog in $(echo "$PROGRAMS" | tr , ' '); do
+				[ ! -e "/$dir/$prog" ] || echo "/$dir/$prog"
+			done
 		done
 	else
 		# What of these is not there keeps its asterisk.
@@ -86,6 +88,11 @@ check()
 		cat /sys/kernel/debug/kunit/$suite/results ||
 			echo "    not ok the suite $suite did not run"
 	done
+	programs
+}
+
+programs()
+{
 	for prog in $(chosen); do
 		run "$prog"
 	done
@@ -199,9 +206,7 @@ without)
 	finished
 	;;
 programs)
-	for prog in $(chosen); do
-		run "$prog"
-	done 2>&1 | tell
+	programs 2>&1 | tell
 	finished
 	;;
 boot)

@@ -88,27 +88,32 @@ configure()
 	mv "$DIR/wanted" "$OBJ/wanted"
 }
 
-# show_progress FILE PATTERN WHAT: how many lines of the file have the pattern, every ten
-# seconds, as long as this script lives.
+# show_progress PATTERN WHAT FILE...: how many lines of the files have the pattern, every
+# ten seconds, as long as this script lives.
 show_progress()
 {
-	local file=$1 pattern=$2 what=$3 started=$SECONDS
+	local pattern=$1 what=$2 started=$SECONDS
 
 	while sleep 10 > /dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
 		printf '\r  %d s, %d %s done' $((SECONDS - started)) \
-			"$(grep -c "$pattern" "$file" 2>/dev/null || :)" "$what" >&2
+			"$(cat "${@:3}" 2> /dev/null | grep -ac "$pattern")" "$what" >&2
 	done
 }
 
-# with_progress FILE PATTERN WHAT COMMAND...: the command is in the foreground, or else
-# it would not mind an interrupt.
+# with_progress PATTERN WHAT FILE... -- COMMAND...: the command is in the foreground, or
+# else it would not mind an interrupt.
 with_progress()
 {
-	local pid status=0
+	local pid status=0 shown=()
 
-	show_progress "$1" "$2" "$3" &
+	while [ "$1" != -- ]; do
+		shown+=("$1")
+		shift
+	done
+	shift
+	show_progress "${shown[@]}" &
 	pid=$!
-	"${@:4}" || status=$?
+	"$@" || status=$?
 	kill "$pid"
 	printf '\r%40s\r' '' >&2
 	return "$status"
@@ -124,7 +129,7 @@ build_kernel()
 	configure
 	say "building the kernel${NAME:+ \"$NAME\"}; the log is $DIR/kernel.log"
 	: > "$DIR/kernel.log"
-	if ! with_progress "$DIR/kernel.log" '^  [A-Z]' files make_image; then
+	if ! with_progress '^  [A-Z]' files "$DIR/kernel.log" -- make_image; then
 		grep -B2 -A8 -m3 'error:\|\*\*\*' "$DIR/kernel.log" >&2 ||
 			tail "$DIR/kernel.log" >&2
 		die "the kernel cannot be built"
@@ -195,7 +200,7 @@ list_programs()
 {
 	local prog file
 
-	for prog in "$OUT"/bin/* /sbin/request-key; do
+	for prog in "$OUT"/bin/* /sbin/request-key $(command -v jq); do
 		list_program "$prog"
 	done
 	for file in "$OUT"/docs/*; do
@@ -315,6 +320,8 @@ boot()
 	local cmdline="console=ttyS0 loglevel=5 panic=-1 panic_on_warn=1 oops=panic"
 
 	shift 2
+	# KUnit's tests run whenever a kernel is booted, unless it is told not to.
+	[ "$mode" = check ] || cmdline+=" kunit.enable=0"
 	cmdline+=" scsi_debug.add_host=0 null_blk.nr_devices=0 $(clock_options)"
 	use_devices
 	# A socket's path must be short.
@@ -411,16 +418,22 @@ status_of()
 	echo "$status"
 }
 
-# What the guest said, with one line a case, flat, so that each counts once;
-# summaries of suites do not count.
+# What the guest said, with one line a case, flat, so that each counts once; summaries of
+# suites do not count.  What was said before a failure comes before it.
 flatten()
 {
 	[ -f "$DIR/channel" ] || return 0
 	tr -d '\r' < "$DIR/channel" | awk -v kernel="${NAME:+$NAME: }" '
-	function tell(verdict, name) { print verdict " " kernel name }
+	function tell(verdict, name) {
+		if (verdict == "not ok")
+			printf "%s", said
+		said = ""
+		print verdict " " kernel name
+	}
 	function strip(line) { sub(/^ *(not )?ok ([0-9]+ )?(- )?/, "", line); return line }
 	/^# KUnit/	{ kunit = 1; next }
 	/^# program/	{ kunit = 0; prog = $3 " "; next }
+	/^ *# /		{ if (!/^# json/) said = said $0 "\n"; next }
 	!/^ *(not )?ok /{ next }
 	kunit && (!/^ / || / [0-9]+ param-/) { next }
 	{ tell(/^ *not/ ? "not ok" : "ok", kunit ? "kunit " strip($0) : prog strip($0)) }'
