@@ -178,9 +178,13 @@ scsi_disk_is_there()
 	disk_below "$(echo /sys/devices/pseudo_0/adapter*/host*)" && [ -b "/dev/$disk" ]
 }
 
+# Its driver is not done with it when there is a file: it is about to look for partitions,
+# and before that for the capacity, which is none if the disk fails just then.  Who asks for
+# a rescan waits for that.
 add_scsi_disk()
 {
-	echo 1 > $SCSI_DEBUG/add_host && wait_for scsi_disk_is_there
+	echo 1 > $SCSI_DEBUG/add_host && wait_for scsi_disk_is_there &&
+		echo 1 > "/sys/block/$disk/device/rescan"
 }
 
 remove_scsi_disk()

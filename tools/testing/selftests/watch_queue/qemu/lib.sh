@@ -163,7 +163,7 @@ build_tests()
 
 	install_headers
 	mkdir -p "$OUT/tests" "$OUT/bin"
-	make -s -C "$HERE/.." OUTPUT="$OUT/tests" \
+	make -s -j"$JOBS" -C "$HERE/.." OUTPUT="$OUT/tests" \
 		KHDR_INCLUDES="-isystem $OBJ/usr/include" > "$OUT/tests.log" 2>&1 ||
 		{ cat "$OUT/tests.log" >&2; exit 1; }
 	for sample in "$KSRC"/samples/watch_queue/*.c; do
