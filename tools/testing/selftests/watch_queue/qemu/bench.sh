@@ -70,20 +70,20 @@ clock()
 	measure "$RESULTS/bench.$1.scaling-$2" "lsm=" "-r 11 scaling" "${TIMED[@]}"
 }
 
-the_kernel
+use_kernel bench/ours "$HERE/kernel.config" "$HERE/../config" "$HERE/bench.config"
 build_kernel
 build_bench
 list_program "$BENCH/wq_bench" | build_initramfs "$INITRAMFS" "$HERE/../bench/init.sh"
 count ours
 
-build_stock
+build_stock "$HERE/bench.config"
 count base
 
 # By turns, for what else the machine does changes with time.
 for turn in 1 2 3; do
 	use_kernel stock
 	clock base $turn
-	use_kernel ""
+	use_kernel bench/ours
 	clock ours $turn
 done
 

@@ -460,12 +460,13 @@ guest_tap()
 	result "$(status_of log_is_clean "$1")" "$what: the kernel log is clean"
 }
 
-# The unpatched base with the same options; git has it as the tag "base".
+# build_stock FRAGMENT...: the unpatched base with the same options and more; git has it as
+# the tag "base".
 build_stock()
 {
 	local KSRC=$KSRC
 
-	use_kernel stock "$HERE/kernel.config" "$HERE/../config" "$HERE/stock.config"
+	use_kernel stock "$HERE/kernel.config" "$HERE/../config" "$HERE/stock.config" "$@"
 	[ -e "$DIR/linux/.git" ] ||
 		git -C "$KSRC" worktree add -f --detach "$DIR/linux" base 2> "$DIR/git.log" ||
 		die "$(cat "$DIR/git.log")"
