@@ -52,8 +52,8 @@ PENDING=()
 CHANNELS=()
 
 # later PART COMMAND...: with the kernel that it is about now, in the background and in a
-# directory of its own.  Of these, two run at a time: a guest keeps little more than one
-# processor busy.
+# directory of its own.  Of these, two run at a time: they keep one processor busy each, or
+# a little more.
 later()
 {
 	local PART=$1 DIR=$DIR${1:+/$1}
@@ -209,9 +209,9 @@ check_plain()
 {
 	check_kernel
 	later "" plain_guest
-	[ -n "${TESTS-}" ] || later demonstration check_demo
-	later lsm check_lsms 900
-	later harness check_harness
+	[ -n "${TESTS-}" ] || ACCEL=$BY_TURNS later demonstration check_demo
+	ACCEL=$BY_TURNS later lsm check_lsms 900
+	ACCEL=$BY_TURNS later harness check_harness
 }
 
 # How often processes wake each other for a pipe is a matter of half a minute each time.
@@ -230,7 +230,7 @@ debug_kernel()
 }
 
 # For kernels in which everything is slower, and shows sooner.
-FEWER=(WQ_ERRORS=10000 WQ_EVENTS=300000 WQ_LOAD=5000 WQ_PIPES=200 WQ_ROUNDS=100 WQ_STEPS=1000
+FEWER=(WQ_ERRORS=5000 WQ_EVENTS=100000 WQ_LOAD=5000 WQ_PIPES=200 WQ_ROUNDS=100 WQ_STEPS=1000
 	WQ_TURNS=500)
 
 # What was freed is overwritten.
@@ -238,7 +238,7 @@ POISON=(page_poison=1 slab_debug=P)
 
 debug_guest()
 {
-	MEMORY=2G check_guest "$@" "${POISON[@]}" "${FEWER[@]}"
+	MEMORY=${MEMORY:-2G} check_guest "$@" "${POISON[@]}" "${FEWER[@]}"
 }
 
 # The same tests where locks, lifetimes and memory accesses are checked, by two guests
@@ -249,15 +249,16 @@ check_debug()
 
 	debug_kernel
 	later "" debug_guest check "${LIMIT:-$((2 * seconds + 3600))}" \
-		"WQ_FUZZ_SECONDS=$seconds" LIMIT=$((2 * seconds + 900)) \
+		"WQ_FUZZ_SECONDS=$seconds" WQ_SECONDS=2 LIMIT=$((2 * seconds + 900)) \
 		"$(tests_that_are '.*_test')"
-	later other debug_guest programs 3600 "$(tests_that_are '.*_test\(_32\|\.sh\)')"
-	later lsm debug_lsms
+	ACCEL=$BY_TURNS MEMORY=1G later other debug_guest programs 3600 \
+		"$(tests_that_are '.*_test\(_32\|\.sh\)')"
+	ACCEL=$BY_TURNS later lsm debug_lsms
 }
 
 debug_lsms()
 {
-	MEMORY=2G check_lsms 1800 "${POISON[@]}"
+	MEMORY=1G check_lsms 1800 "${POISON[@]}"
 }
 
 check_faults()
@@ -312,13 +313,19 @@ check_without()
 		programs=
 		[ $option != DEVICE_NOTIFICATIONS ] ||
 			programs=devices_test,block_test,blockload_test,usb_test
-		later "" check_guest without 300 OPTION=CONFIG_$option PROGRAMS=$programs
+		ACCEL=$BY_TURNS later "" check_guest without 300 OPTION=CONFIG_$option PROGRAMS=$programs
 	done
 }
 
 check_sources()
 {
 	the_kernel
+	later sources run_checkers
+}
+
+run_checkers()
+{
+	say "checking the sources; what compilers say is in $OUT/static"
 	make -s -C "$HERE/.." header-check \
 		KHDR_INCLUDES="-isystem $OBJ/usr/include" > "$RESULTS/headers.tap" ||
 		result 1 "headers: all can be included" >> "$RESULTS/headers.tap"
@@ -326,8 +333,9 @@ check_sources()
 	make -s -C "$KSRC/tools/watch_queue" O="$OUT/wqmon-host" check \
 		> "$RESULTS/wqmon.tap" || result 1 "wqmon: its tests run to their end" \
 		>> "$RESULTS/wqmon.tap"
-	"$HERE/static.sh" > "$RESULTS/static.tap" ||
+	"$HERE/static.sh" > "$RESULTS/static.tap" 2> "$DIR/log" ||
 		result 1 "static.sh: ran to its end" >> "$RESULTS/static.tap"
+	say "the sources: $(count "$RESULTS"/{headers,wqmon,static}.tap)"
 }
 
 # It takes its turn with the guests.

@@ -278,4 +278,5 @@ check warnings CC="$CC" W=1
 check sparse CC="$CC" C=2
 check clang CC="${CCACHE:+$CCACHE }$CLANG" W=1
 check i386 ARCH=i386 CC="$CC"
-check arm64 ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-
+check arm64 ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- \
+	CC="${CCACHE:+$CCACHE }aarch64-linux-gnu-gcc"
