@@ -47,6 +47,9 @@ check_guest()
 	say "${NAME:+\"$NAME\", }$what: $(count "$tap")"
 }
 
+# For a guest whose processors may take turns: it keeps one of ours busy, not two.
+BY_TURNS=${ACCEL/multi/single}
+
 # What later() has been given: processes, and where they tell how far they are.
 PENDING=()
 CHANNELS=()
@@ -313,7 +316,8 @@ check_without()
 		programs=
 		[ $option != DEVICE_NOTIFICATIONS ] ||
 			programs=devices_test,block_test,blockload_test,usb_test
-		ACCEL=$BY_TURNS later "" check_guest without 300 OPTION=CONFIG_$option PROGRAMS=$programs
+		ACCEL=$BY_TURNS later "" check_guest without 300 OPTION=CONFIG_$option \
+			PROGRAMS=$programs
 	done
 }
 

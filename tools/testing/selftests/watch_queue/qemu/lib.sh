@@ -15,8 +15,6 @@ KSRC=${KSRC:-$(cd "$HERE/../../../../.." && pwd -P)}
 OUT=${OUT:-$(dirname "$KSRC")}
 RESULTS=$OUT/results
 ACCEL=${ACCEL:-tcg,thread=multi}
-# For a guest whose processors may take turns: it keeps one of ours busy, not two.
-BY_TURNS=${ACCEL/multi/single}
 JOBS=$(nproc)
 CLANG=${CLANG:-clang-19}
 CCACHE=$(command -v ccache || :)
