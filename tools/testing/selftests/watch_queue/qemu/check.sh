@@ -217,7 +217,7 @@ check_plain()
 	ACCEL=$BY_TURNS later harness check_harness
 }
 
-# How often processes wake each other for a pipe is a matter of half a minute each time.
+# With the 2000 turns that pipe_test has by itself it takes two minutes.
 plain_guest()
 {
 	check_guest check "${LIMIT:-1500}" WQ_TURNS=500
@@ -241,7 +241,7 @@ POISON=(page_poison=1 slab_debug=P)
 
 debug_guest()
 {
-	MEMORY=${MEMORY:-2G} check_guest "$@" "${POISON[@]}" "${FEWER[@]}"
+	MEMORY=${MEMORY:-2G} check_guest "$@" "${POISON[@]}" "${FEWER[@]}" CHECKED=1
 }
 
 # The same tests where locks, lifetimes and memory accesses are checked, by two guests
@@ -267,13 +267,13 @@ debug_lsms()
 check_faults()
 {
 	debug_kernel
-	later "" debug_guest check 1800 LIMIT=1700 "$(only fault_test)"
+	later faults debug_guest check 1800 LIMIT=1700 "$(only fault_test)"
 }
 
 check_races()
 {
 	debug_kernel
-	later "" debug_guest check 7200 LIMIT=3600 WQ_SECONDS=60 \
+	later races debug_guest check 7200 LIMIT=3600 WQ_SECONDS=60 \
 		"$(only race_test conservation_test wait_test)"
 }
 
@@ -282,7 +282,7 @@ check_fuzz()
 	local seconds=${FUZZ_SECONDS:-60}
 
 	debug_kernel
-	later "" debug_guest check $((2 * seconds + 600)) LIMIT=$((2 * seconds + 300)) \
+	later fuzz debug_guest check $((2 * seconds + 600)) LIMIT=$((2 * seconds + 300)) \
 		"WQ_FUZZ_SECONDS=$seconds" ${WQ_SEED:+"WQ_SEED=$WQ_SEED"} \
 		"$(only fuzz_test)"
 }

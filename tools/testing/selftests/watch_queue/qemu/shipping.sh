@@ -126,5 +126,5 @@ prepare_guest
 log=$DIR/console.log
 say "booting \"$NAME\"; the console is in $log"
 with_progress '^ *\(not \)\?ok ' tests "$DIR/channel" -- \
-	boot shipping "${LIMIT:-300}" kunit.enable=0 < /dev/null > "$log" 2>&1 || :
+	boot shipping "${LIMIT:-300}" < /dev/null > "$log" 2>&1 || :
 tell "$log" > "$RESULTS/$NAME.tap"
