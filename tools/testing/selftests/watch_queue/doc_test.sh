@@ -38,6 +38,13 @@ leave_nothing()
 	session=
 	[ -z "$scsi" ] || take_scsi_disk
 	[ ! -d "$NULL_BLK/nulldoc" ] || remove_null_disk nulldoc
+	close_monitor
+}
+
+# The monitor has the last word of that, too.
+take_stick()
+{
+	unplug_stick && wait_for grep -q DEVICE_DELETED /tmp/monitor
 }
 
 # start COMMAND...: in the background, until it watches something.
@@ -294,7 +301,7 @@ test_readme_wqmon()
 	sed -n 5p "$DOCS/readme-wqmon.sh" > "$WORK/line.sh"
 	start_session "$WORK/line.sh" && plug_stick && ends "$session" 0
 	set -- $?
-	unplug_stick
+	take_stick
 	return "$1"
 }
 
@@ -323,7 +330,7 @@ test_exec_logger()
 	wait_for [ -S /dev/log ] && open_monitor && start_session "$DOCS/exec-logger.sh" &&
 		plug_stick && wait_for grep -q "usb: .*HARDDRIVE\]: added" "$WORK/syslog"
 	set -- $?
-	unplug_stick
+	take_stick
 	killall syslogd
 	return "$1"
 }

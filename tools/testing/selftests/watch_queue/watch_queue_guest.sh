@@ -119,10 +119,21 @@ open_monitor()
 	stty raw -echo <&3
 	: > /tmp/monitor
 	cat <&3 >> /tmp/monitor &
+	monitor=$!
 	asked=0
 	printf '\377\n' >&3
 	# Only who comes first may and must do this; who comes later is refused.
 	ask qmp_capabilities > /dev/null || grep -q CommandNotFound /tmp/monitor
+}
+
+# Or whoever opens it next hears half of what it says.
+close_monitor()
+{
+	[ -n "$monitor" ] || return 0
+	kill "$monitor"
+	wait "$monitor"
+	exec 3>&-
+	monitor=
 }
 
 # ask COMMAND [ARGUMENTS]: and wait for the answer; fails if that is an error.
