@@ -4,6 +4,8 @@
 
 OUT := $(CURDIR)/build
 LINUX := $(OUT)/linux
+# KSRC is the tree to test for those of QEMU, and where the base comes from for others.
+WITH_SERIES = ALSO="env KSRC=$(KSRC) series/static-check"
 EACH_STEP = series/each-step > $(OUT)/results/steps.tap || \
 	echo "not ok each step of the series" >> $(OUT)/results/steps.tap
 QEMU := OUT=$(OUT) KSRC=$(LINUX) README=$(CURDIR)/README.md \
@@ -20,7 +22,7 @@ run: tree need-build
 ##               only these programs, in one kernel
 check: tree need-build need-check fresh-results
 ifeq ($(TESTS),)
-	@ALSO=series/static-check $(QEMU)/check.sh plain debug without sources
+	@$(WITH_SERIES) $(QEMU)/check.sh plain debug without sources
 else
 	@$(QEMU)/check.sh plain
 endif
@@ -50,7 +52,7 @@ kcsan big-endian coverage shipping: need-long
 
 ## make static   checkpatch, sparse, warnings, coccinelle, documentation and more
 static: tree need-build need-check fresh-results
-	@ALSO=series/static-check $(QEMU)/check.sh kernel sources
+	@$(WITH_SERIES) $(QEMU)/check.sh kernel sources
 
 ## make steps    build and boot a kernel at each patch, options on and off
 steps: tree need-build fresh-results

@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
 systemctl enable --now wqmon.service
