@@ -244,7 +244,8 @@ POISON=(page_poison=1 slab_debug=P)
 
 debug_guest()
 {
-	CPU=$CHECKED_CPU MEMORY=${MEMORY:-2G} check_guest "$@" "${POISON[@]}" "${FEWER[@]}" CHECKED=1
+	CPU=$CHECKED_CPU MEMORY=${MEMORY:-2G} check_guest "$@" "${POISON[@]}" "${FEWER[@]}" \
+		CHECKED=1
 }
 
 # The same tests where locks, lifetimes and memory accesses are checked, by two guests
