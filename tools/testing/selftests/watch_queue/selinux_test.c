@@ -158,6 +158,14 @@ TEST_F(selinux, allowed)
 	} while (!strstr(text, SUBJECT("denied_t")));
 }
 
+/* By the rule that the documentation shows. */
+TEST_F(selinux, allowed_as_shown)
+{
+	ASSERT_EQ(0, watch_as(self, "diskmon_t"));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
+	EXPECT_EQ(3, wq_failures_heard(self->t.fds[0], &self->t.disk));
+}
+
 TEST_F(selinux, denied)
 {
 	char text[WQ_AUDIT_MAX], task[32];

@@ -133,6 +133,17 @@ TEST_F(smack, allowed)
 	} while (!strstr(text, UNRULED));
 }
 
+/* By the rule that the documentation shows. */
+TEST_F(smack, allowed_as_shown)
+{
+	ASSERT_EQ(-EACCES, watch_as(self, "Diskmon"));
+	ASSERT_EQ(0, wq_file_write(SMACKFS "/load2", "_ Diskmon w"));
+	ASSERT_EQ(0, watch_as(self, "Diskmon"));
+	ASSERT_EQ(0, wq_fail(&self->t.disk, 3));
+	EXPECT_EQ(3, wq_failures_heard(self->t.fds[0], &self->t.disk));
+	EXPECT_EQ(0, wq_file_write(SMACKFS "/load2", "_ Diskmon -"));
+}
+
 TEST_F(smack, denied)
 {
 	char text[WQ_AUDIT_MAX], task[32];

@@ -44,8 +44,8 @@ The kinds, and whether they need a marker:
   shipped FILE               Commands or configuration that the test of shipping has in
                              FILE, and works with; what options they give wqmon is
                              looked at here.
-  selinux-policy             Rules whose permissions SELinux's classes have.
-  smack-rule                 Subject, object, access.
+  rule FILE                  What a test loads: each line is one of FILE, too, or a
+                             string of it if that is a program.
   output FILE... [-- WORD...]
                              What programs or the kernel print: every word is in a
                              string of the files, in the text of an errno, or one of
@@ -526,20 +526,13 @@ class Checker:
 
     # -- Others --
 
-    def selinux_policy(self, block):
-        classes = without_comments(self.read("security/selinux/include/classmap.h"))
-        for rule in block.text.splitlines():
-            parts = re.fullmatch(r"allow \w+ \w+:(\w+) (\w+);", rule)
-            if not parts:
-                raise Bad(f"'{rule}' is no rule")
-            there = re.search(rf'{{\s*"{parts[1]}",\s*{{(.*?)}}', classes, re.S)
-            if not there or f'"{parts[2]}"' not in there[1]:
-                raise Bad(f"class {parts[1]} has no permission {parts[2]}")
-
-    def smack_rule(self, block):
-        for rule in block.text.splitlines():
-            if not re.fullmatch(r"\S+ \S+ [rwxatlb-]+", rule):
-                raise Bad(f"'{rule}' is no rule")
+    def rule(self, block, file):
+        text = self.read(file)
+        there = strings_of(text) if file.endswith(".c") else \
+            [line.strip() for line in without_comments(text).splitlines()]
+        for line in block.text.splitlines():
+            if line not in there:
+                raise Bad(f"{file} does not have {line}")
 
     def output(self, block, *words):
         words = list(words)
@@ -617,8 +610,7 @@ KINDS = {
     "config": Checker.config,
     "shell": Checker.shell,
     "shipped": Checker.shipped,
-    "selinux-policy": Checker.selinux_policy,
-    "smack-rule": Checker.smack_rule,
+    "rule": Checker.rule,
     "output": Checker.output,
 }
 
