@@ -5,7 +5,8 @@
  * charged to and given back.
  *
  * Needs root, to change the limits and to become somebody else.  WQ_PIPES in the
- * environment changes how many pipes are made.
+ * environment changes how many pipes are made, WQ_SIZES how often one gets its largest
+ * size.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -301,10 +302,10 @@ TEST_F(limits, shrinking_is_always_allowed)
 TEST_F(limits, closing_gives_back)
 {
 	const unsigned long largest = largest_depth(&variant->l);
-	int i;
+	unsigned long i, sizes = wq_env("WQ_SIZES", 300);
 
 	wq_close(self->fds);
-	for (i = 0; i < 300; i++) {
+	for (i = 0; i < sizes; i++) {
 		ASSERT_EQ(0, wq_pipe(self->fds, 0));
 		ASSERT_EQ(default_depth(&variant->l), depth_of(self->fds[0]));
 		ASSERT_EQ(largest, max_depth_of(self->fds[0]));
@@ -332,9 +333,9 @@ TEST_F_TIMEOUT(limits, pipes_leave_nothing_behind, 120)
 TEST_F(limits, sizes_leave_nothing_behind)
 {
 	const unsigned long largest = largest_depth(&variant->l);
-	int i;
+	unsigned long i, sizes = wq_env("WQ_SIZES", 300);
 
-	for (i = 0; i < 300; i++) {
+	for (i = 0; i < sizes; i++) {
 		ASSERT_EQ(0, wq_set_size(self->fds[0], 1 + i % largest));
 		ASSERT_EQ(-EPERM, wq_set_size(self->fds[0], largest + 1 + i));
 		ASSERT_EQ(0, wq_set_size(self->fds[0], largest));

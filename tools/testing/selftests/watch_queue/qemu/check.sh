@@ -233,8 +233,8 @@ debug_kernel()
 }
 
 # For kernels in which everything is slower, and shows sooner.
-FEWER=(WQ_ERRORS=5000 WQ_EVENTS=300000 WQ_LOAD=5000 WQ_PIPES=200 WQ_ROUNDS=100 WQ_STEPS=1000
-	WQ_TURNS=500)
+FEWER=(WQ_ERRORS=5000 WQ_EVENTS=300000 WQ_LOAD=5000 WQ_PIPES=200 WQ_ROUNDS=100 WQ_SIZES=50
+	WQ_STEPS=1000 WQ_TURNS=200)
 
 # SMAP takes QEMU a seventh more time; the other kernels have it.
 CHECKED_CPU=max,-smap
@@ -252,7 +252,7 @@ debug_guest()
 # that share them.
 check_debug()
 {
-	local seconds=${FUZZ_SECONDS:-30}
+	local seconds=${FUZZ_SECONDS:-20}
 
 	debug_kernel
 	later "" debug_guest check "${LIMIT:-$((2 * seconds + 3600))}" \
@@ -265,7 +265,7 @@ check_debug()
 
 debug_lsms()
 {
-	CPU=$CHECKED_CPU MEMORY=1G check_lsms 1800 "${POISON[@]}"
+	CPU=$CHECKED_CPU check_lsms 1800 "${POISON[@]}"
 }
 
 check_faults()
