@@ -10,7 +10,8 @@
 #
 # In a file that is new or in large part rewritten any warning is a failure, in
 # others one about a line that is new.  A file that the kernel's configuration
-# leaves out is not looked at.  See lib.sh for the variables.
+# leaves out is not looked at.  What has been said of the same sources, with the same
+# options and tools, is not found out again.  See lib.sh for the variables.
 
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -32,6 +33,34 @@ find_changed()
 	done
 	[ ${#OBJECTS[@]} != 0 ] ||
 		die "nothing that differs from '$BASE' is in $OBJ"
+}
+
+# All that a log of COMMAND... depends on; nothing if the tree is not that of a commit.
+state_of()
+{
+	local tool
+
+	[ -z "$(git -C "$KSRC" status --porcelain)" ] || return 0
+	git -C "$KSRC" rev-parse 'HEAD^{tree}' "$BASE^{tree}"
+	echo "$*"
+	sha256sum "$OBJ/.config" "$HERE/static.sh" "$HERE/lib.sh"
+	for tool in gcc "$CLANG" aarch64-linux-gnu-gcc sparse spatch; do
+		$tool --version | sed -n 1p
+	done
+}
+
+# log_of LOG COMMAND...: LOG is what the command says, now or when it succeeded before.
+log_of()
+{
+	local log=$1 state
+
+	state=$(state_of "${@:2}")
+	if [ -n "$state" ] && [ "$state" = "$(cat "$log.of" 2>/dev/null)" ]; then
+		echo "nothing has changed since $log" >&2
+		return
+	fi
+	rm -f "$log.of"
+	! "${@:2}" >"$log" 2>&1 || echo "$state" >"$log.of"
 }
 
 # configure_like DIRECTORY ARGUMENT...: as the kernel is, as far as there are the same
@@ -124,7 +153,7 @@ check()
 	shift
 	mkdir -p "$OUT/static"
 	echo "compiling what differs from the base: $name; the log is $log" >&2
-	compile "$dir" "$@" >"$log" 2>&1 || :
+	log_of "$log" compile "$dir" "$@"
 	for file in "${CHANGED[@]}"; do
 		if [[ $file == *.c ]]; then
 			[ -e "$OBJ/${file%.c}.o" ] || continue
@@ -243,21 +272,29 @@ use_patch()
 		--dir "$dir" || echo "$2: failed"
 }
 
-# Those that are partly written in OCaml would need its compiler.
+# use_patches DIRECTORY PROGRAM...: all but those that are partly written in OCaml, which
+# would need its compiler.
+use_patches()
+{
+	local dir=$1
+
+	rm -rf "$dir"
+	copy_sources "$dir/kernel" "${CHANGED[@]}"
+	copy_sources "$dir/programs" "${@:2}"
+	export -f use_patch
+	find "$KSRC/scripts/coccinelle" -name '*.cocci' -exec grep -L 'ocaml' {} + | sort |
+		xargs -P "$JOBS" -I {} bash -c 'use_patch "$@"' - "$dir" {}
+}
+
 check_coccinelle()
 {
 	local dir=$OUT/static/coccinelle log=$OUT/static/coccinelle.log file programs
 	local start="^$OUT/static/coccinelle/(kernel|programs)/"
 
 	echo "looking for what semantic patches find; the log is $log" >&2
-	rm -rf "$dir"
 	mapfile -t programs < <(git -C "$KSRC" diff --name-only --diff-filter=d "$BASE" -- \
 		'tools/*.[ch]' 'samples/*.[ch]')
-	copy_sources "$dir/kernel" "${CHANGED[@]}"
-	copy_sources "$dir/programs" "${programs[@]}"
-	export -f use_patch
-	find "$KSRC/scripts/coccinelle" -name '*.cocci' -exec grep -L 'ocaml' {} + | sort |
-		xargs -P "$JOBS" -I {} bash -c 'use_patch "$@"' - "$dir" {} >"$log" 2>&1
+	log_of "$log" use_patches "$dir" "${programs[@]}"
 	verdict "coccinelle: all semantic patches can be used" \
 		"$(grep ': failed$' "$log" || :)"
 	for file in "${CHANGED[@]}" "${programs[@]}"; do
