@@ -55,8 +55,8 @@ PENDING=()
 CHANNELS=()
 
 # later PART COMMAND...: with the kernel that it is about now, in the background and in a
-# directory of its own.  Of these, two run at a time: they keep one processor busy each, or
-# a little more.
+# directory of its own.  Of these, three run at a time: most keep one processor busy, or a
+# little more, but have to wait now and then.
 later()
 {
 	local PART=$1 DIR=$DIR${1:+/$1}
@@ -65,7 +65,7 @@ later()
 	rm -f "$DIR/channel"
 	CHANNELS+=("$DIR/channel")
 	(
-		while (($(count_running "${PENDING[@]}") > 1)); do
+		while (($(count_running "${PENDING[@]}") > 2)); do
 			sleep 1
 		done
 		"${@:2}" || :
@@ -249,7 +249,7 @@ debug_guest()
 }
 
 # The same tests where locks, lifetimes and memory accesses are checked, by two guests
-# that share them.
+# that share them.  Three tests have random calls made, for a minute in all.
 check_debug()
 {
 	local seconds=${FUZZ_SECONDS:-20}
