@@ -36,7 +36,8 @@ leave_nothing()
 	[ -z "$pid" ] || end
 	[ -z "$session" ] || kill -KILL -- "-$session"
 	session=
-	[ -z "$scsi" ] || take_scsi_disk
+	[ -z "$scsi" ] || remove_scsi_disk "$scsi"
+	scsi=
 	[ ! -d "$NULL_BLK/nulldoc" ] || remove_null_disk nulldoc
 	close_monitor
 }
@@ -91,9 +92,12 @@ prints()
 	}
 }
 
-somebody_watches()
+session_watches()
 {
-	grep -qs "^watch_queue-watch:" /proc/[0-9]*/fdinfo/*
+	grep -ls "^[^)]*) . [0-9]* [0-9]* $session " /proc/[0-9]*/stat |
+		while read -r stat; do
+			cat "${stat%stat}"fdinfo/*
+		done 2> /dev/null | grep -q "^watch_queue-watch:"
 }
 
 # hears FILE EVENT: commands are run, something is made to happen, and wqmon, which they
@@ -108,7 +112,7 @@ start_session()
 {
 	setsid sh "$1" > "$WORK/out" 2>&1 &
 	session=$!
-	wait_for somebody_watches
+	wait_for session_watches
 }
 
 need_jq()
@@ -124,14 +128,6 @@ add_key()
 	key=$(keyctl add user doc_test:"$1" secret @s)
 }
 
-need_null_blk()
-{
-	null_blk_is_there || {
-		echo "there is no null_blk"
-		return "$SKIP"
-	}
-}
-
 # Of eight sectors from 2048 on, which are bad.
 read_bad_disk()
 {
@@ -139,26 +135,11 @@ read_bad_disk()
 	! read_disk nulldoc 256
 }
 
-need_scsi_debug()
-{
-	[ -d "$SCSI_DEBUG" ] || {
-		echo "there is no scsi_debug"
-		return "$SKIP"
-	}
-}
-
 # Of eight sectors from 4656 on.
 read_bad_medium()
 {
 	# shellcheck disable=SC2154 # add_scsi_disk() has set it
 	add_scsi_disk && scsi=$disk && scsi_disk_is_bad && ! read_disk "$scsi" 582
-}
-
-take_scsi_disk()
-{
-	scsi_disk_is_good
-	remove_scsi_disk
-	scsi=
 }
 
 clear_keyring()
@@ -305,16 +286,22 @@ test_readme_wqmon()
 	return "$1"
 }
 
-test_jq_media()
+# tells_media NAME: commands that print a disk's identifier, the first of its bad sectors,
+# and how many there are.
+tells_media()
 {
 	need_jq && need_scsi_debug || return
-	hears "$DOCS/jq-media.sh" read_bad_medium && says "^[^ ][^ ]* 4656 8$"
+	hears "$DOCS/$1.sh" read_bad_medium && says "^[^ ][^ ]* 4656 8$"
+}
+
+test_jq_media()
+{
+	tells_media jq-media
 }
 
 test_man_media()
 {
-	need_jq && need_scsi_debug || return
-	hears "$DOCS/man-media.sh" read_bad_medium && says "^[^ ][^ ]* 4656 8$"
+	tells_media man-media
 }
 
 # The minute is over when wqmon is.

@@ -32,7 +32,8 @@ leave_nothing()
 	for dir in "$NULL_BLK"/null-*; do
 		[ ! -d "$dir" ] || rmdir "$dir"
 	done
-	[ -z "$scsi" ] || take_scsi_disk
+	[ -z "$scsi" ] || remove_scsi_disk "$scsi"
+	scsi=
 	[ -z "$nvme" ] || revive_nvme_disk
 	keyctl clear @s
 	rm -f "$WORK"/*
@@ -108,20 +109,9 @@ start_health()
 # give_scsi_disk: its name is in $scsi.
 give_scsi_disk()
 {
-	[ -d "$SCSI_DEBUG" ] || {
-		echo "there is no scsi_debug"
-		return "$SKIP"
-	}
+	need_scsi_debug || return
 	# shellcheck disable=SC2154 # add_scsi_disk() has set it
 	add_scsi_disk && scsi=$disk
-}
-
-take_scsi_disk()
-{
-	scsi_disk_is_good
-	remove_scsi_disk
-	wait_for [ ! -e "/sys/block/$scsi" ]
-	scsi=
 }
 
 # find_nvme_disk: its name is in $nvme, its controller's directory in $controller.
@@ -191,10 +181,7 @@ give_null_disks()
 {
 	local name
 
-	null_blk_is_there || {
-		echo "there is no null_blk"
-		return "$SKIP"
-	}
+	need_null_blk || return
 	for name; do
 		give_null_disk "$name" || return
 	done

@@ -184,6 +184,14 @@ disk_below()
 # A disk in memory.
 SCSI_DEBUG=/sys/bus/pseudo/drivers/scsi_debug
 
+need_scsi_debug()
+{
+	[ -d $SCSI_DEBUG ] || {
+		echo "there is no scsi_debug"
+		return "$SKIP"
+	}
+}
+
 scsi_disk_is_there()
 {
 	disk_below "$(echo /sys/devices/pseudo_0/adapter*/host*)" && [ -b "/dev/$disk" ]
@@ -198,9 +206,12 @@ add_scsi_disk()
 		echo 1 > "/sys/block/$disk/device/rescan"
 }
 
+# remove_scsi_disk NAME: whatever it was told to be.
 remove_scsi_disk()
 {
+	scsi_disk_is_good
 	echo -1 > $SCSI_DEBUG/add_host
+	wait_for [ ! -e "/sys/block/$1" ]
 }
 
 # Its sectors from 0x1234 on cannot be read if it is told so.
@@ -222,10 +233,13 @@ read_disk()
 
 NULL_BLK=/sys/kernel/config/nullb
 
-null_blk_is_there()
+need_null_blk()
 {
 	[ -d $NULL_BLK ] || mount -t configfs none /sys/kernel/config
-	[ -d $NULL_BLK ]
+	[ -d $NULL_BLK ] || {
+		echo "there is no null_blk"
+		return "$SKIP"
+	}
 }
 
 # add_null_disk NAME: a disk that is not there, whose sectors 2048 to 2111 are bad.

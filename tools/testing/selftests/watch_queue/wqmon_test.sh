@@ -107,15 +107,6 @@ touch_key()
 	done
 }
 
-need_null_blk()
-{
-	need_devices -b || return
-	null_blk_is_there || {
-		echo "there is no null_blk"
-		return "$SKIP"
-	}
-}
-
 need_devices()
 {
 	wqmon -q -t 0.1 "$@" > /dev/null 2> "$WORK/need.err"
@@ -800,22 +791,17 @@ disks_tell()
 {
 	local sd
 
-	need_devices -b || return
-	[ -d "$SCSI_DEBUG" ] || {
-		echo "there is no scsi_debug"
-		return "$SKIP"
-	}
+	need_devices -b && need_scsi_debug || return
 	start disks -b || return
 	start_json -b || return
 	add_scsi_disk && scsi_disk_is_bad || return
 	sd=$disk
 	read_disk "$sd" 582
-	scsi_disk_is_good
 	says disks.out " block $sd \[Linux scsi_debug\]: medium error: read of sectors 4656 to" ||
 		return
 	says json.json '"wwid":"naa.33333330.*"sector":4656,"sectors":8,.*"error_name":"ENODATA"' ||
 		return
-	remove_scsi_disk
+	remove_scsi_disk "$sd"
 	end "$pid" 0 && end "$json" 0
 }
 
@@ -839,7 +825,7 @@ disks_by_name()
 {
 	local number name
 
-	need_null_blk || return
+	need_devices -b && need_null_blk || return
 	add_null_disk nullb7 && add_null_disk nullb8 || return
 	number=$(cat /sys/block/nullb8/dev)
 	ln -s /dev/nullb8 "$WORK/link"
@@ -857,7 +843,7 @@ disks_by_name()
 # A disk that is gone when its event is read still has its name.
 disks_are_remembered()
 {
-	need_null_blk || return
+	need_devices -b && need_null_blk || return
 	add_null_disk nullb9 || return
 	start_json -b --exec "until [ -e $WORK/go ]; do sleep 0.1; done" || return
 	read_disk nullb9 256
@@ -882,7 +868,7 @@ stacked_are_left_out()
 
 keys_and_devices()
 {
-	need_null_blk || return
+	need_devices -b && need_null_blk || return
 	add_null_disk nullb6 || return
 	start_json -k @s -d || return
 	new_key wqmon-both

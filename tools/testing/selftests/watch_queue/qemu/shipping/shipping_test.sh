@@ -171,7 +171,7 @@ flood()
 
 loss_arrives()
 {
-	null_blk_is_there && add_null_disk wq || return
+	need_null_blk && add_null_disk wq || return
 	systemctl kill -s STOP wqmon || return
 	flood
 	systemctl kill -s CONT wqmon || return
