@@ -22,7 +22,7 @@ run: tree need-build
 ##               only these programs, in one kernel
 check: tree need-build need-check fresh-results
 ifeq ($(TESTS),)
-	@$(WITH_SERIES) $(QEMU)/check.sh plain debug without sources
+	@$(WITH_SERIES) $(QEMU)/check.sh plain debug harness without sources
 else
 	@$(QEMU)/check.sh plain
 endif

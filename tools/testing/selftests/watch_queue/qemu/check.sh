@@ -9,6 +9,7 @@
 #   kernel       no test: the kernel that everybody gets, and a guest for it
 #   kunit        KUnit alone, in the kernel that everybody gets
 #   plain        all tests, in that kernel
+#   harness      the demonstration, and guests that go wrong, in that kernel
 #   sources      what compilers and sparse say of the sources and headers
 #   debug        all tests and the fuzzer, in a kernel with KASAN, lockdep and kmemleak
 #   without      kernels that lack one of the options
@@ -91,7 +92,7 @@ finish()
 }
 
 # The harness must not take a guest that went wrong for one that passed.
-check_harness()
+check_failures()
 {
 	local mode
 
@@ -191,12 +192,13 @@ only()
 	[ -n "${TESTS-}" ] || echo "PROGRAMS=$*"
 }
 
-# tests_that_are REGEX: an argument for the guest; not those that take an LSM.
+# tests_that_are [OPTION] REGEX: an argument for the guest, as grep picks them; not those
+# that take an LSM.
 tests_that_are()
 {
 	local tests
 
-	tests=$(tr ' ' '\n' <<< "${TESTS-$(all_tests)}" | grep -x "$1" |
+	tests=$(tr ' ' '\n' <<< "${TESTS-$(all_tests)}" | grep -x "$@" |
 		grep -xv 'selinux_test\|smack_test' | paste -sd ,)
 	echo "PROGRAMS=${tests:-none}"
 }
@@ -212,16 +214,22 @@ check_plain()
 {
 	check_kernel
 	later "" plain_guest
-	[ -n "${TESTS-}" ] || ACCEL=$BY_TURNS later demonstration check_demo
 	ACCEL=$BY_TURNS later lsm check_lsms 900
-	ACCEL=$BY_TURNS later harness check_harness
 }
 
 # With the 2000 turns that pipe_test has by itself it takes two minutes.
 plain_guest()
 {
-	check_guest check "${LIMIT:-1500}" WQ_TURNS=500
+	check_guest check "${LIMIT:-1500}" WQ_SECONDS=2 WQ_TURNS=500
 	check_json
+}
+
+# What may wait until longer guests run: the kernel has been built.
+check_harness()
+{
+	the_kernel
+	ACCEL=$BY_TURNS later demonstration check_demo
+	ACCEL=$BY_TURNS later harness check_failures
 }
 
 debug_kernel()
@@ -249,17 +257,18 @@ debug_guest()
 }
 
 # The same tests where locks, lifetimes and memory accesses are checked, by two guests
-# that share them.  Three tests have random calls made, for a minute in all.
+# that share them; in one the processors take turns.  Three tests have random calls made,
+# for a minute in all.
 check_debug()
 {
-	local seconds=${FUZZ_SECONDS:-20}
+	local seconds=${FUZZ_SECONDS:-20} by_turns='fault_test\|.*_test\(_32\|\.sh\)'
 
 	debug_kernel
 	later "" debug_guest check "${LIMIT:-$((2 * seconds + 3600))}" \
 		"WQ_FUZZ_SECONDS=$seconds" WQ_SECONDS=2 LIMIT=$((2 * seconds + 900)) \
-		"$(tests_that_are '.*_test')"
+		"$(tests_that_are -v "$by_turns")"
 	ACCEL=$BY_TURNS MEMORY=1G later other debug_guest programs 3600 \
-		"$(tests_that_are '.*_test\(_32\|\.sh\)')"
+		"$(tests_that_are "$by_turns")"
 	ACCEL=$BY_TURNS later lsm debug_lsms
 }
 
@@ -366,7 +375,8 @@ for part; do
 	big-endian | coverage | example | shipping)
 		"$HERE/$part.sh"
 		;;
-	kernel | kunit | plain | sources | debug | without | faults | races | fuzz | kcsan)
+	debug | faults | fuzz | harness | kcsan | kernel | kunit | plain | \
+		races | sources | without)
 		"check_$part"
 		;;
 	*)
