@@ -9,8 +9,8 @@
 #   kernel       no test: the kernel that everybody gets, and a guest for it
 #   kunit        KUnit alone, in the kernel that everybody gets
 #   plain        all tests, in that kernel
-#   harness      the demonstration, and guests that go wrong, in that kernel
-#   sources      what compilers and sparse say of the sources and headers
+#   harness      after one of these: the demonstration, and guests that go wrong
+#   sources      after one of these: what compilers and sparse say of the sources
 #   debug        all tests and the fuzzer, in a kernel with KASAN, lockdep and kmemleak
 #   without      kernels that lack one of the options
 #   faults       of "debug", only the test that lets allocations fail

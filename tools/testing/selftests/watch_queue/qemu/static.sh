@@ -255,8 +255,8 @@ copy_sources()
 	done
 }
 
-# use_patch DIRECTORY FILE: one semantic patch.  A program has nothing of what api/ is
-# about, nor min().
+# use_patch DIRECTORY FILE: one semantic patch; its failure is that of all, lest what was
+# said then is used again.  A program has nothing of what api/ is about, nor min().
 use_patch()
 {
 	local dir=$1 options
@@ -269,7 +269,10 @@ use_patch()
 	options=$(sed -n 's/.*Options: *//p' "$2")
 	# shellcheck disable=SC2086 # options are words
 	spatch -D report --no-show-diff --very-quiet $options --cocci-file "$2" \
-		--dir "$dir" || echo "$2: failed"
+		--dir "$dir" || {
+		echo "$2: failed"
+		return 1
+	}
 }
 
 # use_patches DIRECTORY PROGRAM...: all but those that are partly written in OCaml, which
