@@ -5,14 +5,9 @@
  * the schema.
  */
 
-#include <errno.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "wqmon.h"
 
@@ -548,123 +543,6 @@ static void test_selection(void)
 	}
 }
 
-/* ---- What kernels say ---- */
-
-/**
- * struct kernel - one that is not there
- * @pipe_error: What pipe2() fails with, or 0.
- * @devices_error: The same of watch_devices().
- * @types: What it can post.
- */
-static struct kernel {
-	int	pipe_error;
-	int	devices_error;
-	__u64	types;
-} kernel;
-
-static int fail_with(int error)
-{
-	errno = error;
-	return error ? -1 : 0;
-}
-
-/* These three are called instead of the C library's. */
-int pipe2(int fds[2], int flags)
-{
-	(void)flags;
-	return kernel.pipe_error ? fail_with(kernel.pipe_error) : pipe(fds);
-}
-
-int ioctl(int fd, unsigned long request, ...)
-{
-	struct watch_queue_info *info;
-	va_list args;
-
-	(void)fd;
-	if (request != IOC_WATCH_QUEUE_GET_INFO)
-		return 0;
-	va_start(args, request);
-	info = va_arg(args, struct watch_queue_info *);
-	va_end(args);
-	*info = (struct watch_queue_info){ .version = 1, .types = kernel.types };
-	return 0;
-}
-
-long syscall(long number, ...)
-{
-	(void)number;
-	return fail_with(kernel.devices_error);
-}
-
-/* Has another process begin with these options, and gets its last words. */
-static int begin(char *argv[], char *words, size_t size)
-{
-	struct options o;
-	int fds[2], status, argc = 0;
-	ssize_t len;
-	pid_t pid;
-
-	while (argv[argc])
-		argc++;
-	if (pipe(fds))
-		die(EXIT_FAILED, "cannot make a pipe");
-	fflush(stdout);
-	pid = fork();
-	if (!pid) {
-		dup2(fds[1], STDERR_FILENO);
-		parse_options(argc, argv, &o);
-		queue_open(&o);
-		_exit(EXIT_AS_ASKED);
-	}
-	close(fds[1]);
-	waitpid(pid, &status, 0);
-	len = read(fds[0], words, size - 1);
-	words[len > 0 ? len : 0] = '\0';
-	close(fds[0]);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void test_kernels(void)
-{
-	static const __u64 usb = 1u << WATCH_TYPE_USB_NOTIFY;
-	struct {
-		const char	*what;
-		struct kernel	kernel;
-		char		*argv[4];
-		int		status;
-		const char	*words;
-	} cases[] = {
-		{ "nothing of disks", { .types = usb }, { "wqmon", "-e", "block.error_*" },
-		  EXIT_NO_KERNEL,
-		  "nothing is told of block devices: the kernel lacks CONFIG_BLK_NOTIFICATIONS" },
-		{ "nothing of disks but quiet", { .types = usb }, { "wqmon", "-q", "-xusb" },
-		  EXIT_NO_KERNEL, "CONFIG_BLK_NOTIFICATIONS" },
-		{ "nothing of disks, left out", { .types = usb }, { "wqmon", "-e", "usb" },
-		  EXIT_AS_ASKED, "" },
-		{ "nothing of disks, but of USB", { .types = usb }, { "wqmon", "-d" },
-		  EXIT_AS_ASKED, "CONFIG_BLK_NOTIFICATIONS" },
-		{ "nothing of a later type", { .types = usb }, { "wqmon", "-e", "9.*" },
-		  EXIT_NO_KERNEL, "this kernel knows none of the events asked for" },
-		{ "no more files", { .pipe_error = ENFILE }, { "wqmon", "-d" },
-		  EXIT_FAILED, "raise fs.file-max or fs.pipe-user-pages-hard" },
-		{ "no permission", { .devices_error = EPERM }, { "wqmon", "-d" },
-		  EXIT_FAILED, "outside of user namespaces" },
-	};
-	char name[64], words[512];
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		int status;
-
-		kernel = cases[i].kernel;
-		status = begin(cases[i].argv, words, sizeof(words));
-		snprintf(name, sizeof(name), "words of a kernel: %s", cases[i].what);
-		expect(name, words, cases[i].words, cases[i].words[0]);
-		snprintf(name, sizeof(name), "status of a kernel: %s", cases[i].what);
-		result(status == cases[i].status, name);
-	}
-}
-
 static void test_names(void)
 {
 	static const struct {
@@ -730,7 +608,6 @@ int main(int argc, char **argv)
 	test_time();
 	test_selection();
 	test_names();
-	test_kernels();
 	printf("1..%u\n", tests);
 	return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }

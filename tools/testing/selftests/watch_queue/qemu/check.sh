@@ -12,7 +12,7 @@
 #   harness      after one of these: the demonstration, and guests that go wrong
 #   sources      after one of these: what compilers and sparse say of the sources
 #   debug        all tests and the fuzzer, in a kernel with KASAN, lockdep and kmemleak
-#   without      kernels that lack one of the options
+#   without      after one of these: kernels that lack one of the options
 #   faults       of "debug", only the test that lets allocations fail
 #   races        of "debug", only the tests of races, for longer
 #   fuzz         of "debug", only the fuzzer, for FUZZ_SECONDS from WQ_SEED on
@@ -321,15 +321,15 @@ check_without()
 {
 	local option programs
 
-	for option in WATCH_QUEUE KEY_NOTIFICATIONS DEVICE_NOTIFICATIONS; do
+	for option in WATCH_QUEUE {KEY,DEVICE,BLK}_NOTIFICATIONS; do
 		use_kernel "without-$option" "$HERE/tiny.config" \
 			"$HERE/without-$option.config"
 		build_kernel
-		# What keys alone do has been tested.
+		# What the others do without these has been tested.
 		programs=
-		[ $option != DEVICE_NOTIFICATIONS ] ||
+		[[ $option != @(DEVICE|BLK)_NOTIFICATIONS ]] ||
 			programs=devices_test,block_test,blockload_test,usb_test
-		ACCEL=$BY_TURNS later "" check_guest without 300 OPTION=CONFIG_$option \
+		ACCEL=$BY_TURNS later "" check_guest without 300 OPTION="CONFIG_$option" \
 			PROGRAMS=$programs
 	done
 }
