@@ -234,8 +234,8 @@ FIXTURE_SETUP(permission)
 {
 	WQ_REQUIRE_ROOT();
 	WQ_REQUIRE_DEVICES();
-	if (variant->who.namespace && access("/proc/self/ns/user", F_OK))
-		SKIP(return, "CONFIG_USER_NS is not set");
+	if (variant->who.namespace)
+		WQ_REQUIRE_PATH("/proc/self/ns/user", "CONFIG_USER_NS");
 	ASSERT_EQ(0, wq_pipe(self->fds, O_NONBLOCK));
 	ASSERT_EQ(0, wq_sysctl_read("kernel/dmesg_restrict",
 				    &self->dmesg_restrict));

@@ -49,12 +49,6 @@
 	wq_mount("debugfs", "/sys/kernel/debug");			\
 } while (0)
 
-/* Leave the test unless @path is there; @option is what makes it. */
-#define WQ_REQUIRE_PATH(path, option) do {				\
-	if (access(path, F_OK))						\
-		SKIP(return, option " is not set");			\
-} while (0)
-
 /* Whether it is there, is mounted already or cannot be is seen when it is used. */
 static inline void wq_mount(const char *type, const char *where)
 {

@@ -82,6 +82,12 @@
 		SKIP(return, "has to be started by root");		\
 } while (0)
 
+/* Leave the test unless @path is there; @option is what makes it. */
+#define WQ_REQUIRE_PATH(path, option) do {				\
+	if (access(path, F_OK))						\
+		SKIP(return, option " is not set");			\
+} while (0)
+
 /* ---- Pipes ---- */
 
 static inline int wq_errno(long ret)
